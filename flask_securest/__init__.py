@@ -1,0 +1,20 @@
+"""The security layer for Flask-RESTful: attach once, and every Resource method is closed."""
+
+from .current import current_identity, current_user
+from .extension import SecuREST
+from .models import Identity, User, UserModel
+from .rules import USE_DEFAULT, authenticators, optional, public, require
+
+__all__ = [
+    "USE_DEFAULT",
+    "Identity",
+    "SecuREST",
+    "User",
+    "UserModel",
+    "authenticators",
+    "current_identity",
+    "current_user",
+    "optional",
+    "public",
+    "require",
+]

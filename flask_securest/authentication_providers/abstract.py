@@ -1,0 +1,69 @@
+"""The contract of authentication: one class, one method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import cast
+
+from werkzeug.wrappers import Request
+
+from ..models import Identity, UserModel
+from ..userstores.abstract import AbstractUserstore
+
+
+class _ClassName:
+    """Be the name of whatever class it is looked up on, until the class or the instance sets one of its own."""
+
+    def __get__(self, instance: object, owner: type) -> str:
+        return owner.__name__
+
+
+class AbstractAuthenticationProvider(ABC):
+    """Turn the credentials of one mechanism into the user they belong to.
+
+    Subclass it and write :meth:`authenticate`. One provider may be asked by several threads at once.
+    """
+
+    #: How the provider is called in rules, identities and logs, unless another name is given where it is
+    #: registered.
+    name: str = cast(str, _ClassName())
+
+    #: The request headers in which its credentials travel. An ``optional`` method takes a request for anonymous
+    #: only if it has none of them.
+    credential_headers: tuple[str, ...] = ("Authorization",)
+
+    @abstractmethod
+    def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> UserModel | Identity | None:
+        """Return who sent ``request``.
+
+        :param request: the request, of which the environ and headers tell the credentials
+        :param userstore: the users of this API; ``None`` where it has none
+        :returns: a user, or an :class:`~flask_securest.Identity` where there is more to say (scopes, an expiry); or
+            ``None`` if the request has no credentials of this mechanism, in which case no store was asked. Anything
+            else (``True``, a name) is a bug and refused with a 500. Whether the account is active is looked at by
+            the chain.
+        :raises BadCredentialsError: there are credentials of this mechanism, and they are wrong: the next is asked
+        :raises ExpiredCredentialsError: they were right once: the next is asked
+        :raises AccountStatusError: they are right, but the account may not be used: nobody else is asked, 401
+        :raises BackendError: it cannot be told now: the next is asked; if nobody succeeds, 503
+        :raises ~werkzeug.exceptions.HTTPException: of 400 or more: a refusal in your own words; nobody else is asked
+        :raises Exception: anything else is a bug: nobody else is asked, 500, logged
+        """
+
+    def challenge(self, realm: str, error: str | None = None) -> str | None:
+        """Return the value of ``WWW-Authenticate`` that asks for these credentials (RFC 9110, section 11.6.1).
+
+        :param realm: the protected realm
+        :param error: an error code of RFC 6750, section 3.1, where the request carried a bearer token; for
+            providers of other schemes it means nothing
+        :returns: the challenge, see :func:`~flask_securest.authentication_providers.headers.format_challenge`;
+            ``None``, the default, for none
+        """
+        return None
+
+    def check_configuration(self, userstore: AbstractUserstore | None) -> None:  # noqa: B027  # a hook, not a duty
+        """Raise if this provider could never work: then every request it should guard is refused with a 500.
+
+        :param userstore: the users of this API; ``None`` where it has none
+        :raises ConfigurationError: says what is missing; the default implementation finds nothing
+        """

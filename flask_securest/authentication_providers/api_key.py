@@ -1,0 +1,86 @@
+"""API keys of machine clients, in a header of their own: ``X-API-Key: 7f6b0e0b...``."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from werkzeug.wrappers import Request
+
+from ..current import get_caller
+from ..errors import BadCredentialsError, ConfigurationError
+from ..models import Identity, User
+from ..userstores.abstract import AbstractUserstore
+from .abstract import AbstractAuthenticationProvider
+from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, read_header
+
+
+class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
+    """Know machine clients by a key in a header.
+
+    A client may have several keys, for example while an old one is replaced.
+
+    :param header: the header that carries the key
+    :param name: how the provider is called in rules, identities and logs
+    :raises ConfigurationError: what is no header name
+    """
+
+    def __init__(self, header: str = "X-API-Key", *, name: str = "api-key") -> None:
+        self.name = name
+        self.header = header
+        self.credential_headers = (header,)
+        self._environ_key = environ_key(header)
+        # Keys are kept as keyed digests (BLAKE2b, RFC 7693): a dump of the memory's tables shows no key, and how long
+        # a look-up takes tells nothing about one (CWE-208), for nobody outside can tell what a guess's digest starts
+        # with. A key has enough entropy of its own; a slow password hash would only cost each request its time.
+        self._secret = secrets.token_bytes(32)
+        self._clients: dict[bytes, tuple[bytes, Identity]] = {}
+
+    def register_key(self, key: str, app_name: str = "default") -> None:
+        """Let the bearer of ``key`` in as ``app_name``.
+
+        :param key: the key; long and random, for example from ``secrets.token_urlsafe(32)``
+        :param app_name: the client that it belongs to; it becomes the ``username`` of the caller
+        :raises ConfigurationError: a key that no header can carry, or that already belongs to another client
+        """
+        if not isinstance(key, str) or not key:
+            raise ConfigurationError(f"key must be a string, not empty; it is of type {type(key).__name__}")
+        sent = key.encode()
+        if key != key.strip() or not key.isprintable() or len(sent) > MAX_CREDENTIALS_BYTES:
+            raise ConfigurationError(
+                "key must be printable, without white space at its ends, and at most "
+                f"{MAX_CREDENTIALS_BYTES} bytes long: no header can carry it otherwise"
+            )
+        if not isinstance(app_name, str) or not app_name:
+            raise ConfigurationError(f"app_name must be a string, not empty; it is {app_name!r}")
+        digest = self._digest(sent)
+        _, known = self._clients.get(digest, (digest, None))
+        if known is not None and known.app_name != app_name:
+            raise ConfigurationError(f"the key of {app_name!r} already belongs to {known.app_name!r}")
+        self._clients[digest] = digest, Identity(User(app_name), self.name, app_name=app_name)
+
+    @property
+    def authenticated_app_name(self) -> str | None:
+        """Return the client of the current request, or ``None`` when another provider, or nobody, vouched for it."""
+        identity, provider = get_caller()
+        return identity.app_name if identity is not None and provider is self else None
+
+    def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
+        """Return the client that the key belongs to."""
+        key = read_header(request, self._environ_key)
+        if key is None:
+            return None
+        digest = self._digest(key)
+        found = self._clients.get(digest)
+        # The dict has compared the digests already, but not in constant time.
+        if found is None or not hmac.compare_digest(found[0], digest):
+            raise BadCredentialsError("an API key that is not registered")
+        return found[1]
+
+    def challenge(self, realm: str, error: str | None = None) -> str:
+        """Return for example ``ApiKey realm="api", header="X-API-Key"``."""
+        return format_challenge("ApiKey", realm=realm, header=self.header)
+
+    def _digest(self, key: bytes) -> bytes:
+        return hashlib.blake2b(key, digest_size=32, key=self._secret).digest()

@@ -1,0 +1,83 @@
+"""Read credentials from request headers, and write challenges: what every provider here has in common.
+
+Headers are read from the WSGI environ, where each is one string of Latin-1 characters that stand for the bytes on
+the wire (PEP 3333). Two headers of one name arrive as one string, joined by a comma.
+"""
+
+from __future__ import annotations
+
+import re
+
+from werkzeug.wrappers import Request
+
+from ..errors import BadCredentialsError, ConfigurationError
+
+#: The longest value of a credentials header that is looked at, in bytes. Servers commonly stop at 8 190 bytes for a
+#: header line; one that does not must not make us hash or decode megabytes.
+MAX_CREDENTIALS_BYTES = 8192
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def environ_key(header: str) -> str:
+    """Return the key of ``header`` in a WSGI environ: ``X-API-Key`` is ``HTTP_X_API_KEY``.
+
+    :raises ConfigurationError: what is no header name (RFC 9110, section 5.6.2)
+    """
+    if not isinstance(header, str) or not _HEADER_NAME.fullmatch(header):
+        raise ConfigurationError(f'a header must be named by a word such as "X-API-Key", not {header!r}')
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
+def read_header(request: Request, key: str) -> bytes | None:
+    """Return the bytes of a header as they were sent, or ``None`` if it is missing, empty or blank.
+
+    :param request: the request
+    :param key: the header's key in the environ, by :func:`environ_key`
+    :raises BadCredentialsError: it is longer than :data:`MAX_CREDENTIALS_BYTES`, or no header a server can receive
+    """
+    value: str | None = request.environ.get(key)
+    if value is None:
+        return None
+    if len(value) > MAX_CREDENTIALS_BYTES:
+        raise BadCredentialsError(f"a header of {len(value)} bytes")
+    try:
+        # Compared as bytes, for hmac.compare_digest raises TypeError for a str with one character beyond ASCII: a
+        # 500 that anybody could cause.
+        return value.strip(" \t").encode("latin-1") or None
+    except UnicodeEncodeError:
+        raise BadCredentialsError("a header with characters that no header has") from None
+
+
+def read_authorization(request: Request, scheme: str) -> bytes | None:
+    """Return the credentials that ``Authorization`` carries for ``scheme``, ``b""`` if there are none behind it.
+
+    :param request: the request
+    :param scheme: the scheme in lower case; it is compared without regard to case (RFC 9110, section 11.1)
+    :returns: ``None`` if there is no such header, or if it is for another scheme
+    :raises BadCredentialsError: it is for this scheme, and longer than :data:`MAX_CREDENTIALS_BYTES`
+    """
+    value: str | None = request.environ.get("HTTP_AUTHORIZATION")
+    if value is None or value[: len(scheme)].lower() != scheme or value[len(scheme) :][:1] not in ("", " "):
+        return None
+    credentials = read_header(request, "HTTP_AUTHORIZATION") or b""
+    return credentials[len(scheme) :].lstrip(b" ")
+
+
+def format_challenge(scheme: str, **parameters: str | None) -> str:
+    r"""Return a challenge with every parameter as a quoted string (RFC 9110, section 11.6.1).
+
+    Werkzeug's own writes ``Basic realm=api``, which section 11.5 does not allow for the realm.
+
+    :param scheme: for example ``"Basic"``
+    :param parameters: those that are ``None`` are left out
+
+    >>> format_challenge("Basic", realm='the "inner" circle', charset="UTF-8", error=None)
+    'Basic realm="the \\"inner\\" circle", charset="UTF-8"'
+    """
+    quoted = (
+        '{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"'))
+        for name, value in parameters.items()
+        if value is not None
+    )
+    return f"{scheme} {', '.join(quoted)}"

@@ -1,0 +1,5 @@
+"""What verified callers may do."""
+
+from .abstract import AbstractAuthorizationProvider, Decision, Target
+
+__all__ = ["AbstractAuthorizationProvider", "Decision", "Target"]

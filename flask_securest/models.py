@@ -1,0 +1,172 @@
+"""Whom a request may belong to: the account (:class:`User`) and the verified caller (:class:`Identity`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class UserModel(Protocol):
+    """What an object must have to be a user: :class:`User` has it, and so may a row of your own ORM."""
+
+    @property
+    def username(self) -> str:
+        """Return the name, not empty."""
+
+    @property
+    def password(self) -> str | None:
+        """Return the stored *hash* of the password, or ``None`` where there is no password."""
+
+    @property
+    def active(self) -> bool:
+        """Return whether the account may be used at all."""
+
+    @property
+    def roles(self) -> Collection[str]:
+        """Return the names of the user's roles."""
+
+
+def collect_names(names: Iterable[str], *, what: str) -> frozenset[str]:
+    """Return ``names`` as a set.
+
+    :param names: an iterable of names
+    :param what: how the error calls them
+    :raises TypeError: for a single string (``"admin"`` would become five roles of one letter, and
+        ``"min" in "admin"`` is true), a mapping, or anything that is not made of strings
+    :raises ValueError: for an empty name
+    """
+    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable):
+        raise TypeError(f"{what} must be a collection of names such as [{names!r}], not {names!r}")
+    collected = frozenset(names)
+    for name in collected:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} must be names (strings), and {name!r} is not one")
+        if not name.strip():
+            raise ValueError(f"{what} has an empty name: {name!r}")
+    return collected
+
+
+def require_user(answer: object) -> UserModel:
+    """Return ``answer`` if it is a user.
+
+    Only a user is a yes: a stray ``True``, a name, a dict or an empty list, returned by a provider or a
+    userstore, must never let anybody in.
+
+    :raises TypeError: for anything that has not what :class:`UserModel` asks for
+    """
+    if isinstance(answer, User):
+        return answer
+    username = getattr(answer, "username", None)
+    roles = getattr(answer, "roles", None)
+    if (
+        not isinstance(username, str)
+        or not username
+        or not hasattr(answer, "password")
+        or not hasattr(answer, "active")
+        # A string of roles would be searched for substrings: "admin" in "administrator".
+        or isinstance(roles, (str, bytes))
+        or not isinstance(roles, Collection)
+    ):
+        raise TypeError(
+            "a user must have username (a string, not empty), password, active and roles (a collection of names); "
+            f"an object of type {type(answer).__name__} has not"
+        )
+    return answer  # type: ignore[return-value]  # mypy cannot see that the attributes were just looked at
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Hold one account as the userstore knows it. It cannot be changed.
+
+    :param username: the name, not empty
+    :param password: the stored *hash* of the password, made by
+        :meth:`flask_securest.passwords.PasswordHasher.hash`; ``None`` for an account without one
+    :param active: whether the account may be used at all
+    :param roles: names of roles
+    :param groups: names of groups; what they mean is the userstore's business
+    :param email: an address, for the application's own use
+    :param attributes: whatever else the application wants to know of its users; read-only
+    :raises TypeError: ``roles="admin"``, or another argument of the wrong type
+    :raises ValueError: an empty name
+    """
+
+    username: str
+    password: str | None = field(default=None, repr=False)
+    active: bool = field(default=True, kw_only=True)
+    roles: Collection[str] = field(default=(), kw_only=True)
+    groups: Collection[str] = field(default=(), kw_only=True)
+    email: str | None = field(default=None, kw_only=True)
+    attributes: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False, hash=False)
+
+    def __post_init__(self) -> None:
+        """Check every argument, and make the collections unchangeable."""
+        if not isinstance(self.username, str):
+            raise TypeError(f"username must be a string, not {type(self.username).__name__}")
+        if not self.username:
+            raise ValueError("username must not be empty")
+        if not isinstance(self.password, (str, type(None))):
+            raise TypeError(f"the password of user {self.username!r} must be the string of a hash, or None")
+        if not isinstance(self.active, bool):
+            # "false", read from a file, is true.
+            raise TypeError(f"active of user {self.username!r} must be True or False, not {self.active!r}")
+        if not isinstance(self.attributes, Mapping):
+            raise TypeError(f"attributes of user {self.username!r} must be a mapping, not {self.attributes!r}")
+        change = object.__setattr__
+        change(self, "roles", collect_names(self.roles, what=f"roles of user {self.username!r}"))
+        change(self, "groups", collect_names(self.groups, what=f"groups of user {self.username!r}"))
+        # A store hands the same User to every request: a view that wrote into it would write into the next one's.
+        change(self, "attributes", MappingProxyType(dict(self.attributes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Hold a *verified* caller: who it is, who vouched for it, and what its credentials are limited to.
+
+    :param user: the account
+    :param provider: the name under which the provider that vouched is registered; the chain fills it in
+    :param scopes: ``None`` for credentials that are not limited to scopes (a password); a collection, even an
+        empty one, limits. Delegated credentials (tokens with scopes) always carry a collection.
+    :param credential_id: which of the user's credentials it was, where they have ids
+    :param app_name: the machine client that an API key belongs to
+    :param expires_at: when the credentials end; an aware ``datetime``
+    :raises TypeError: ``user`` is no user, ``scopes="read"``, or a time that is no ``datetime``
+    :raises ValueError: ``expires_at`` without a time zone
+    """
+
+    user: UserModel
+    provider: str | None = None
+    scopes: Collection[str] | None = field(default=None, kw_only=True)
+    credential_id: str | None = field(default=None, kw_only=True)
+    app_name: str | None = field(default=None, kw_only=True)
+    expires_at: datetime | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check what a provider has said: a mistake here would be a caller with the wrong rights."""
+        require_user(self.user)
+        if self.scopes is not None:
+            object.__setattr__(self, "scopes", collect_names(self.scopes, what="scopes"))
+        if self.expires_at is not None:
+            if not isinstance(self.expires_at, datetime):
+                raise TypeError(f"expires_at must be a datetime, not {type(self.expires_at).__name__}")
+            if self.expires_at.utcoffset() is None:
+                raise ValueError("expires_at must have a time zone: datetime.now(timezone.utc), not datetime.now()")
+
+    def vouched_by(self, provider: str) -> Identity:
+        """Return this identity with the name of the provider that vouched for it.
+
+        :param provider: the registered name
+        """
+        if self.provider == provider:
+            return self
+        return Identity(
+            self.user,
+            provider,
+            scopes=self.scopes,
+            credential_id=self.credential_id,
+            app_name=self.app_name,
+            expires_at=self.expires_at,
+        )

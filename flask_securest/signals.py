@@ -1,0 +1,27 @@
+"""What can be listened to: signals of `blinker <https://blinker.readthedocs.io>`_, as Flask's own are.
+
+The sender is the :class:`~flask_securest.SecuREST` object. Receivers get ``request``, the Werkzeug request, and
+``verdict``, the :class:`~flask_securest.decision.Verdict`: its ``status``, ``error``, ``identity``, and in
+``outcome.attempts`` what every provider has answered, why, and how long it took.
+
+.. code-block:: python
+
+    @request_refused.connect
+    def count(securest, request, verdict, **extra):
+        refused[verdict.status] += 1
+"""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+#: A caller was verified, and is allowed to do what it asks for.
+request_authenticated = _signals.signal("request-authenticated")
+
+#: A request was refused. ``verdict.status`` is what it was answered with.
+request_refused = _signals.signal("request-refused")
+
+#: With ``mode="report"``: a request went on that would have been refused.
+request_would_be_refused = _signals.signal("request-would-be-refused")
