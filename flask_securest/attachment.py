@@ -8,7 +8,7 @@ in :mod:`flask_securest.gate`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from flask import Blueprint, Flask, current_app
@@ -17,7 +17,7 @@ from flask.views import http_method_funcs
 from flask_restful import Api
 
 from .errors import ConfigurationError
-from .gate import Guard, GuardedApp
+from .gate import Guard, GuardedApp, GuardedView
 from .rules import resolve_rule
 
 _ATTACHMENT = "_flask_securest_attachment"  # on a guarded Api
@@ -104,6 +104,11 @@ class Attachment:
             _make_coroutines_work(view.resource)
             for verb in getattr(view.resource, "methods", None) or ():
                 resolve_rule(view.resource, verb)
+
+    def views(self) -> Iterator[GuardedView]:
+        """Yield the guarded views of this Api, in all its applications."""
+        for app in self.apps:
+            yield from app.views_of(self)
 
     def owns(self, endpoint: str) -> bool:
         """Return whether ``endpoint``, as an application knows it, is one of this Api's."""

@@ -41,9 +41,13 @@ class Answer(enum.Enum):
     BUG = "bug"  # stops
 
 
+# On every request's way; looking an enum's member up costs more than the rest of a line.
+_VERIFIED = Answer.VERIFIED
+_NO_CREDENTIALS = Answer.NO_CREDENTIALS
+
 #: After these, nobody else is asked: another provider must not let in whom one has recognised and refused, and a bug
 #: must not be passed over.
-_FINAL = frozenset({Answer.VERIFIED, Answer.ACCOUNT_STATUS, Answer.OWN_REFUSAL, Answer.BUG})
+_FINAL = (Answer.ACCOUNT_STATUS, Answer.OWN_REFUSAL, Answer.BUG)
 
 #: What the chain as a whole has found if nobody had the final word: the first of these that anybody has said. A back
 #: end that is down comes first, for it may be the one that knows the caller: 503, never 401.
@@ -51,22 +55,15 @@ _IN_THE_END = (Answer.BACKEND_DOWN, Answer.WRONG_CREDENTIALS)
 
 
 class Attempt(NamedTuple):
-    """Hold what one provider has answered.
-
-    ``error`` is why, ``started`` and ``ended`` are readings of :func:`time.perf_counter`. It is a tuple of what is at
-    hand anyway, so that keeping it costs nothing that could be measured; whoever reads it does the arithmetic.
-    """
+    """Hold what one provider has answered, why, and how long it took."""
 
     provider: str
     answer: Answer
     error: Exception | None
-    started: float
-    ended: float
+    seconds: float
 
-    @property
-    def seconds(self) -> float:
-        """Return how long the provider took."""
-        return self.ended - self.started
+
+_Trail = list[tuple[str, Answer, Exception | None, float, float]]
 
 
 @dataclass(slots=True, eq=False)
@@ -74,17 +71,23 @@ class Outcome:
     """Hold what a chain has found out about one request.
 
     :param answer: what it comes to
-    :param attempts: who was asked and has said what, in this order
+    :param trail: who was asked and has said what, as :attr:`attempts` tells it, with the readings of
+        :func:`time.perf_counter` before and after; kept as bare tuples, for most often nobody reads them
     :param identity: the caller, if ``answer`` is :attr:`Answer.VERIFIED`, and only then
     :param provider: the provider that vouched for it
     :param error: the error that ``answer`` comes from
     """
 
     answer: Answer
-    attempts: list[Attempt]
+    trail: _Trail
     identity: Identity | None = None
     provider: AbstractAuthenticationProvider | None = None
     error: Exception | None = None
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Return who was asked and what each has answered, in this order."""
+        return [Attempt(name, answer, error, ended - started) for name, answer, error, started, ended in self.trail]
 
 
 class Chain:
@@ -122,61 +125,67 @@ class Chain:
 
     def authenticate(self, request: Request) -> Outcome:
         """Ask each provider in turn who sent ``request``."""
-        attempts: list[Attempt] = []
+        trail: _Trail = []
+        ended = perf_counter()
         for name, provider in self.providers:
-            started = perf_counter()
-            identity, error = None, None
+            started = ended
             try:
                 said = provider.authenticate(request, self.userstore)
                 if said is None:
-                    answer = Answer.NO_CREDENTIALS
-                else:
-                    identity = _require_valid(said, name)
-                    answer = Answer.VERIFIED
-            except Exception as raised:
-                answer, error = _read(raised), raised
-                if answer is not Answer.BUG:
-                    # Nobody reads the traceback of an expected answer, and its frames would keep the request, with
-                    # its credentials, in memory until the next garbage collection.
-                    error = raised.with_traceback(None)
-            attempts.append(Attempt(name, answer, error, started, perf_counter()))
-            if answer in _FINAL:
-                return Outcome(answer, attempts, identity, provider if identity is not None else None, error)
-        for answer in _IN_THE_END:
-            for attempt in attempts:
-                if attempt.answer is answer:
-                    return Outcome(answer, attempts, error=attempt.error)
-        return Outcome(Answer.NO_CREDENTIALS, attempts)
+                    ended = perf_counter()
+                    trail.append((name, _NO_CREDENTIALS, None, started, ended))
+                    continue
+                identity = said if type(said) is Identity and said.provider == name else _read_identity(said, name)
+                # Looked at here and not in the providers, so that none of them can forget it.
+                if not identity.user.active:
+                    raise AccountStatusError("the account is not active")
+                if identity.expires_at is not None and identity.expires_at <= datetime.now(timezone.utc):
+                    raise ExpiredCredentialsError("the credentials have expired")
+            except Exception as error:
+                answer = _read_error(error)
+                ended = perf_counter()
+                trail.append((name, answer, error, started, ended))
+                if answer in _FINAL:
+                    return Outcome(answer, trail, error=error)
+            else:
+                trail.append((name, _VERIFIED, None, started, perf_counter()))
+                return Outcome(_VERIFIED, trail, identity, provider)
+        return _sum_up(trail)
 
 
-def _require_valid(said: object, provider: str) -> Identity:
-    """Return the identity that a provider has vouched for, if it may be used.
+def _sum_up(trail: _Trail) -> Outcome:
+    """Return what it comes to if nobody had the final word."""
+    for answer in _IN_THE_END:
+        for _, said, error, _, _ in trail:
+            if said is answer:
+                return Outcome(answer, trail, error=error)
+    return Outcome(_NO_CREDENTIALS, trail)
 
-    This is looked at here and not in the providers, so that none of them can forget it.
+
+def _read_identity(said: object, provider: str) -> Identity:
+    """Return the identity that a provider has vouched for.
 
     :raises TypeError: what was said is no user
-    :raises AccountStatusError: the account is not active
-    :raises ExpiredCredentialsError: the credentials are over
     """
-    identity = said.vouched_by(provider) if isinstance(said, Identity) else Identity(require_user(said), provider)
-    if not identity.user.active:
-        raise AccountStatusError("the account is not active")
-    if identity.expires_at is not None and identity.expires_at <= datetime.now(timezone.utc):
-        raise ExpiredCredentialsError("the credentials have expired")
-    return identity
+    return said.vouched_by(provider) if isinstance(said, Identity) else Identity(require_user(said), provider)
 
 
-def _read(error: Exception) -> Answer:
+def _read_error(error: Exception) -> Answer:
     """Return what an error of a provider means."""
     if isinstance(error, AccountStatusError):
-        return Answer.ACCOUNT_STATUS
-    if isinstance(error, AuthenticationError):
-        return Answer.WRONG_CREDENTIALS
-    if isinstance(error, BackendError):
-        return Answer.BACKEND_DOWN
-    if isinstance(error, HTTPException) and status_of(error) >= 400:
-        return Answer.OWN_REFUSAL
-    return Answer.BUG
+        answer = Answer.ACCOUNT_STATUS
+    elif isinstance(error, AuthenticationError):
+        answer = Answer.WRONG_CREDENTIALS
+    elif isinstance(error, BackendError):
+        answer = Answer.BACKEND_DOWN
+    elif isinstance(error, HTTPException) and status_of(error) >= 400:
+        answer = Answer.OWN_REFUSAL
+    else:
+        return Answer.BUG
+    # Nobody reads the traceback of an expected answer, and its frames would keep the request, with its credentials, in
+    # memory until the next garbage collection.
+    error.__traceback__ = None
+    return answer
 
 
 def status_of(error: HTTPException) -> int:

@@ -7,15 +7,15 @@ object is each request's own, with threads, greenlets and coroutines alike.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from flask import has_request_context, request
+from flask import Request, has_request_context, request
 from werkzeug.local import LocalProxy
-from werkzeug.wrappers import Request
 
 from .models import Identity, UserModel
 
-_KEY = "flask_securest.caller"
+#: Where a request object keeps, in its ``__dict__``, the verdict by which it goes on: a :class:`HasCaller`.
+IN_FORCE = "flask_securest.in_force"
 
 
 class Caller(NamedTuple):
@@ -28,25 +28,21 @@ class Caller(NamedTuple):
 ANONYMOUS = Caller(None, None)
 
 
-def set_caller(request: Request, caller: Caller) -> None:
-    """Say who sent ``request``, from here on.
+class HasCaller(Protocol):
+    """What has been found out about a request: a :class:`~flask_securest.decision.Verdict`."""
 
-    :param request: the request object itself, not a proxy of it
-    """
-    request.__dict__[_KEY] = caller
-
-
-def get_caller_of(request: Request) -> Caller:
-    """Return who sent ``request``, as far as anybody has said; else anonymous."""
-    caller: Caller = request.__dict__.get(_KEY, ANONYMOUS)
-    return caller
+    @property
+    def caller(self) -> Caller:
+        """Return who sent the request."""
 
 
 def get_caller() -> Caller:
     """Return who sent the current request; anonymous where there is no request."""
     if not has_request_context():
         return ANONYMOUS
-    return get_caller_of(request._get_current_object())  # type: ignore[attr-defined]
+    current: Request = request._get_current_object()  # type: ignore[attr-defined]
+    verdict: HasCaller | None = current.__dict__.get(IN_FORCE)
+    return ANONYMOUS if verdict is None else verdict.caller
 
 
 #: The verified caller of the current request. False when nobody is authenticated, or outside of a request.

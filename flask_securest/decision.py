@@ -1,11 +1,10 @@
 """Decide about one request: rule, chain, requirement, authorization, and nothing of HTTP but the status.
 
-This is the policy decision point; :mod:`flask_securest.attachment` is where its verdicts are enforced.
+This is the policy decision point; in :mod:`flask_securest.gate` its verdicts are enforced.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from werkzeug.exceptions import HTTPException
@@ -16,6 +15,7 @@ from .chain import Answer, Chain, Outcome, status_of
 from .current import ANONYMOUS, Caller
 from .errors import AuthenticationError, AuthorizationError, BackendError
 from .models import Identity
+from .requirement import NO_REQUIREMENT
 from .rules import Access, Rule
 
 #: With which status each answer of a chain is refused; those that are not here are bugs.
@@ -27,39 +27,44 @@ _STATUS_OF_ANSWER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Hold the rule of one method of one Resource, with the chain it names made ready.
-
-    :param rule: what the method asks for
-    :param chain: whom to ask; ``None`` if the rule is public
-    """
-
-    rule: Rule
-    chain: Chain | None
-
-
 @dataclass(slots=True, eq=False)
 class Verdict:
-    """Hold what has been decided about one request for one Resource.
+    """Hold what has been decided about a request for one Resource.
 
     :param status: the status with which the request is refused; ``None``: it goes on
-    :param policy: the policy it was decided by; ``None`` where there was none to be found
+    :param target: the Resource, with the verb
+    :param chain: who was to be asked; ``None`` where nobody was
     :param outcome: what the chain has found out; ``None`` where it did not run
     :param error: why it is refused
     :param insufficient_scope: whether credentials with more scopes would have been enough
+    :param earlier: the verdict before this one on the same request
     """
 
     status: int | None
-    policy: Policy | None = None
+    target: Target
+    chain: Chain | None = None
     outcome: Outcome | None = None
     error: Exception | None = None
     insufficient_scope: bool = False
+    earlier: Verdict | None = None
+
+    def find(self, target: Target) -> Verdict | None:
+        """Return the one among this verdict and the earlier ones that is about ``target``, or ``None``."""
+        verdict: Verdict | None = self
+        while verdict is not None and verdict.target is not target:
+            verdict = verdict.earlier
+        return verdict
 
     @property
     def identity(self) -> Identity | None:
         """Return the verified caller, also of a request that is refused with 403."""
         return self.outcome.identity if self.outcome is not None else None
+
+    @property
+    def caller(self) -> Caller:
+        """Return the verified caller with the provider that vouched for it."""
+        outcome = self.outcome
+        return ANONYMOUS if outcome is None else Caller(outcome.identity, outcome.provider)
 
     @property
     def own_words(self) -> HTTPException | None:
@@ -69,12 +74,6 @@ class Verdict:
         """
         refused = self.outcome is not None and self.outcome.answer is Answer.OWN_REFUSAL
         return self.error if refused and isinstance(self.error, HTTPException) else None
-
-    @property
-    def caller(self) -> Caller:
-        """Return the verified caller with the provider that vouched for it."""
-        outcome = self.outcome
-        return ANONYMOUS if outcome is None else Caller(outcome.identity, outcome.provider)
 
     @property
     def reason(self) -> str:
@@ -91,56 +90,87 @@ class Verdict:
         return "; ".join(parts)
 
 
-def decide(
-    policy: Policy,
-    request: Request,
-    target: Target,
-    authorization_provider: AbstractAuthorizationProvider | None,
-    outcomes: MutableMapping[Chain, Outcome],
-) -> Verdict:
-    """Return whether ``request`` may go on to ``target``.
+class ChainPolicy:
+    """Decide requests with one verb for one endpoint by asking a chain.
 
-    :param policy: the target's policy
-    :param request: the request
-    :param target: the Resource, verb and endpoint that are asked for
+    :param target: the endpoint, its Resource and the verb
+    :param rule: what the method asks for
+    :param chain: whom to ask
     :param authorization_provider: asked about verified callers, after the rule's own requirement
-    :param outcomes: what chains have found out about this very request; may be shared between its decisions, for who
-        sent a request does not depend on what it asks for
     """
-    if policy.chain is None:
-        return Verdict(None, policy)
-    outcome = outcomes.get(policy.chain)
-    if outcome is None:
-        outcome = outcomes[policy.chain] = policy.chain.authenticate(request)
-    identity = outcome.identity
-    if identity is None:
-        return _decide_unknown(policy, policy.chain, request, outcome)
-    decision = policy.rule.requirement.decide(identity)
-    if decision and authorization_provider is not None:
+
+    __slots__ = ("_authorization_provider", "_chain", "_rule", "target")
+
+    def __init__(
+        self, target: Target, rule: Rule, chain: Chain, authorization_provider: AbstractAuthorizationProvider | None
+    ) -> None:
+        self.target = target
+        self._rule = rule
+        self._chain = chain
+        self._authorization_provider = authorization_provider
+
+    def decide(self, request: Request, earlier: Verdict | None) -> Verdict:
+        """Return the verdict on ``request``.
+
+        :param request: the request
+        :param earlier: the newest of the verdicts that there are on this very request. What the chain has found out
+            for one of them holds for all: who sent a request does not depend on what it asks for. Whether it may go on
+            does.
+        :raises Exception: a bug of an authorization provider, or a user whose attributes are not what they should be
+        """
+        chain = self._chain
+        outcome = chain.authenticate(request) if earlier is None else self._find_outcome(request, earlier)
+        identity = outcome.identity
+        if identity is None:
+            return self._decide_unknown(request, outcome)
+        if self._rule.requirement is not NO_REQUIREMENT:
+            decision = self._rule.requirement.decide(identity)
+            if not decision:
+                return self._forbid(outcome, decision)
+        if self._authorization_provider is not None:
+            return self._authorize(self._authorization_provider, identity, outcome)
+        return Verdict(None, self.target, chain, outcome)
+
+    def _find_outcome(self, request: Request, earlier: Verdict) -> Outcome:
+        verdict: Verdict | None = earlier
+        while verdict is not None:
+            if verdict.chain is self._chain and verdict.outcome is not None:
+                return verdict.outcome
+            verdict = verdict.earlier
+        return self._chain.authenticate(request)
+
+    def _decide_unknown(self, request: Request, outcome: Outcome) -> Verdict:
+        """Return the verdict on a request for which no provider has vouched."""
+        verdict = Verdict(_STATUS_OF_ANSWER.get(outcome.answer, 500), self.target, self._chain, outcome, outcome.error)
+        if outcome.answer is Answer.NO_CREDENTIALS:
+            verdict.error = AuthenticationError("no credentials")
+            # A blank header is an attempt too: who tries to be somebody must not be taken for nobody. And optional
+            # never weakens require: an anonymous caller has no role.
+            opened = self._rule.access is Access.OPTIONAL and not self._rule.requirement
+            if opened and not self._chain.has_credentials(request):
+                return Verdict(None, self.target, self._chain, outcome)
+        elif verdict.own_words is not None:
+            verdict.status = status_of(verdict.own_words)
+        return verdict
+
+    def _authorize(self, provider: AbstractAuthorizationProvider, identity: Identity, outcome: Outcome) -> Verdict:
         try:
-            decision = authorization_provider.authorize(identity, target)
+            decision = provider.authorize(identity, self.target)
         except AuthorizationError as refused:
-            return Verdict(403, policy, outcome, refused)
+            return Verdict(403, self.target, self._chain, outcome, refused)
         except BackendError as down:
-            return Verdict(503, policy, outcome, down)
+            return Verdict(503, self.target, self._chain, outcome, down)
         if not isinstance(decision, Decision):
             raise TypeError(
-                f"{type(authorization_provider).__name__}.authorize must return a Decision, not {type(decision).__name__}"
+                f"{type(provider).__name__}.authorize must return a Decision, not {type(decision).__name__}"
             )
-    if decision:
-        return Verdict(None, policy, outcome)
-    return Verdict(403, policy, outcome, AuthorizationError(decision.reason), decision.insufficient_scope)
+        return Verdict(None, self.target, self._chain, outcome) if decision else self._forbid(outcome, decision)
+
+    def _forbid(self, outcome: Outcome, decision: Decision) -> Verdict:
+        error = AuthorizationError(decision.reason)
+        return Verdict(403, self.target, self._chain, outcome, error, decision.insufficient_scope)
 
 
-def _decide_unknown(policy: Policy, chain: Chain, request: Request, outcome: Outcome) -> Verdict:
-    """Return the verdict on a request for which no provider has vouched."""
-    if outcome.answer is Answer.NO_CREDENTIALS:
-        # A blank header is an attempt too: who tries to be somebody must not be taken for nobody. And optional never
-        # weakens require: an anonymous caller has no role.
-        if policy.rule.access is Access.OPTIONAL and not policy.rule.requirement and not chain.has_credentials(request):
-            return Verdict(None, policy, outcome)
-        return Verdict(401, policy, outcome, AuthenticationError("no credentials"))
-    verdict = Verdict(_STATUS_OF_ANSWER.get(outcome.answer, 500), policy, outcome, outcome.error)
-    if verdict.own_words is not None:
-        verdict.status = status_of(verdict.own_words)
-    return verdict
+#: How requests with one verb for one endpoint are decided: all alike, where nobody has to be asked (so it is with what
+#: is public, and with what has been configured wrongly), or by asking a chain.
+Policy = Verdict | ChainPolicy

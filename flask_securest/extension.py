@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from flask import Flask, Request
@@ -15,8 +16,8 @@ from .attachment import Attachment, attach
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider, Target
 from .census import Route, take_census
-from .chain import Chain, Outcome
-from .decision import Policy, Verdict, decide
+from .chain import Chain
+from .decision import ChainPolicy, Policy, Verdict
 from .errors import AuthorizationError, ConfigurationError
 from .gate import GuardedView
 from .logs import get_logger
@@ -26,7 +27,9 @@ from .userstores.abstract import AbstractUserstore
 
 _log = get_logger(__name__)
 
-_OUTCOMES = "flask_securest.outcomes"  # on a request
+_authenticated = signals.request_authenticated
+
+_NEWEST_VERDICT = "flask_securest.newest_verdict"  # on a request
 
 Mode = Literal["enforce", "report"]
 
@@ -136,6 +139,7 @@ class SecuREST:
         if provider is not None:
             _require_type(provider, AbstractAuthorizationProvider, "authorization_provider")
         self._authorization_provider = provider
+        self._forget_policies()
 
     def error_handler(self, handler: ErrorHandler) -> ErrorHandler:
         """Register ``f(status, error)``, which words the refusals with 401, 403, 429 and 503.
@@ -169,41 +173,56 @@ class SecuREST:
         return self.mode != "report"
 
     def judge(self, request: Request, view: GuardedView) -> Verdict:
-        """Return the verdict on this request for this view. It never raises."""
-        try:
-            policy = self._get_policy(view.resource, request.method)
-            target = Target(view.resource, request.method, view.endpoint)
-            outcomes: dict[Chain, Outcome] = request.__dict__.setdefault(_OUTCOMES, {})
-            verdict = decide(policy, request, target, self._authorization_provider, outcomes)
-            if verdict.status is None and verdict.identity is not None and signals.request_authenticated.receivers:
-                signals.request_authenticated.send(self, request=request, verdict=verdict)
-        except Exception as error:
-            # Whatever it was, it was not a yes.
-            verdict = Verdict(500, error=error)
+        """Return the verdict on this request for this view: made once, and the same ever after. It never raises.
+
+        It is kept on the request object, for this view and verb. A verdict for one Resource is never used for another:
+        a public one that calls the view of a closed one would lend it its own yes.
+        """
+        policy = view.policies.get(request.method) or self._make_policy(view, request.method)
+        if isinstance(policy, Verdict):
+            verdict = policy
+        else:
+            known = request.__dict__
+            earlier: Verdict | None = known.get(_NEWEST_VERDICT)
+            if earlier is not None and (found := earlier.find(policy.target)) is not None:
+                return found
+            try:
+                verdict = policy.decide(request, earlier)
+                if _authenticated.receivers and verdict.status is None and verdict.identity is not None:
+                    _authenticated.send(self, request=request, verdict=verdict)
+            except Exception as error:
+                # Whatever it was, it was not a yes.
+                verdict = Verdict(500, policy.target, error=error)
+            verdict.earlier = earlier
+            known[_NEWEST_VERDICT] = verdict
         if verdict.status is not None:
-            self._report(request, view, verdict, refused=self.enforces)
+            self._report(request, verdict, refused=self.enforces)
         return verdict
 
     def forbid(self, request: Request, view: GuardedView, error: AuthorizationError) -> Verdict:
         """Return the verdict on a request whose view has said itself that the caller may not do this."""
-        verdict = view.judge(request)
-        verdict = Verdict(403, verdict.policy, verdict.outcome, error)
-        self._report(request, view, verdict, refused=True)
+        verdict = replace(self.judge(request, view), status=403, error=error)
+        self._report(request, verdict, refused=True)
         return verdict
 
     def refuse(self, request: Request, view: GuardedView, verdict: Verdict) -> WerkzeugResponse:
         """Return the response to a request that is refused. It never raises."""
         return make_refusal(verdict, request, view.api, self.realm, self._error_handler)
 
-    def _get_policy(self, resource: type, verb: str) -> Policy:
-        policies = self._policies
-        policy = policies.get((resource, verb))
-        if policy is None:
-            rule = resolve_rule(resource, verb)
-            policy = Policy(rule, None if rule.access is Access.PUBLIC else self._make_chain(rule))
-            # Only for verbs that the class knows: a client can make up as many others as it likes.
-            if hasattr(resource, find_method(resource, verb)):
-                policies[resource, verb] = policy
+    def _make_policy(self, view: GuardedView, verb: str) -> Policy:
+        policies = view.policies
+        target = Target(view.resource, verb, view.endpoint, view)
+        try:
+            rule = resolve_rule(view.resource, verb)
+            if rule.access is Access.PUBLIC:
+                policy: Policy = Verdict(None, target)
+            else:
+                policy = ChainPolicy(target, rule, self._make_chain(rule), self._authorization_provider)
+        except ConfigurationError as error:
+            policy = Verdict(500, target, error=error)
+        # Only for verbs that the class knows: a client can make up as many others as it likes.
+        if hasattr(view.resource, find_method(view.resource, verb)):
+            policies[verb] = policy
         return policy
 
     def _make_chain(self, rule: Rule) -> Chain:
@@ -234,19 +253,19 @@ class SecuREST:
 
     def _forget_policies(self) -> None:
         # New dicts, not emptied ones: a request that is making a policy right now must not put it among the new ones.
-        self._policies: dict[tuple[type, str], Policy] = {}
+        for attachment in self._attachments:
+            for view in attachment.views():
+                view.policies = {}
         self._chains: dict[tuple[tuple[str, AbstractAuthenticationProvider], ...], Chain] = {}
 
-    def _report(self, request: Request, view: GuardedView, verdict: Verdict, *, refused: bool) -> None:
+    def _report(self, request: Request, verdict: Verdict, *, refused: bool) -> None:
         """Log and signal a refusal. It never raises."""
         bug = verdict.error if verdict.status == 500 and verdict.own_words is None else None
         level = logging.ERROR if bug else logging.WARNING if verdict.status == 503 or not refused else logging.INFO
         if _log.isEnabledFor(level):
-            said = "refused" if refused else "would deny"
-            _log.log(
-                level, "%s %r on %r (%d): %s", said, request.method, view.endpoint, verdict.status, verdict.reason,
-                exc_info=bug,
-            )  # fmt: skip
+            said, target = "refused" if refused else "would deny", verdict.target
+            words = (said, target.verb, target.endpoint, verdict.status, verdict.reason)
+            _log.log(level, "%s %r on %r (%d): %s", *words, exc_info=bug)
         signal = signals.request_refused if refused else signals.request_would_be_refused
         if signal.receivers:
             try:

@@ -14,22 +14,21 @@ Whichever comes first asks for the verdict, the other sees the same one. Each al
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from flask import Flask, Request, request
 from flask_restful import Api, Resource
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .current import get_caller_of, set_caller
-from .decision import Verdict
+from .current import IN_FORCE
+from .decision import Policy, Verdict
 from .errors import AuthorizationError, ConfigurationError
 from .rules import has_rule
 
 ViewFunction = Callable[..., Any]
 
 _MARK = "__flask_securest_view__"  # on a guarded view function; functools.wraps copies it to whatever is put around
-_VERDICTS = "flask_securest.verdicts"  # on a request
 
 _current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
@@ -42,7 +41,7 @@ class Guard(Protocol):
         """Return whether a request that is refused stays out; if not, refusals are reported only."""
 
     def judge(self, request: Request, view: GuardedView) -> Verdict:
-        """Return the verdict on this request for this view. It never raises."""
+        """Return the verdict on this request for this view: made once, and the same ever after. It never raises."""
 
     def forbid(self, request: Request, view: GuardedView, error: AuthorizationError) -> Verdict:
         """Return the verdict on a request whose view has said itself that the caller may not do this."""
@@ -70,33 +69,22 @@ class GuardedView:
     :param endpoint: the endpoint as the application knows it
     """
 
-    __slots__ = ("api", "endpoint", "guard", "resource")
+    __slots__ = ("api", "endpoint", "guard", "policies", "resource")
 
     def __init__(self, owner: GuardedApi, view: ViewFunction | None, endpoint: str) -> None:
         self.guard = owner.guard
         self.api = owner.api
         self.resource: type = getattr(view, "view_class", Resource)
         self.endpoint = endpoint
-
-    def judge(self, request: Request) -> Verdict:
-        """Return the verdict on ``request``: made when it is first asked for, and the same ever after.
-
-        It is kept on the request object, under this view and the verb. A verdict for one Resource is never used for
-        another: a public one that calls the view of a closed one would lend it its own yes.
-        """
-        verdicts: dict[tuple[GuardedView, str], Verdict] = request.__dict__.setdefault(_VERDICTS, {})
-        key = (self, request.method)
-        verdict = verdicts.get(key)
-        if verdict is None:
-            verdict = verdicts[key] = self.guard.judge(request, self)
-        return verdict
+        #: How requests with each verb are decided, as far as the guard has worked it out yet.
+        self.policies: dict[str, Policy] = {}
 
     def enter(self, request: Request) -> WerkzeugResponse | None:
         """Return the refusal of ``request``; or ``None`` if it goes on, and then ``current_user`` is its user."""
-        verdict = self.judge(request)
+        verdict = self.guard.judge(request, self)
         if verdict.status is not None and self.guard.enforces:
             return self.guard.refuse(request, self, verdict)
-        set_caller(request, verdict.caller)
+        request.__dict__[IN_FORCE] = verdict
         return None
 
     def wrap(self, view: ViewFunction) -> ViewFunction:
@@ -105,18 +93,30 @@ class GuardedView:
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             current = _current_request()
-            before = get_caller_of(current)
+            before: Verdict | None = current.__dict__.get(IN_FORCE)
             try:
-                refusal = self.enter(current)
-                return view(*args, **kwargs) if refusal is None else refusal
+                if before is not None and before.target.view is self and before.target.verb == current.method:
+                    return view(*args, **kwargs)
+                # It did not come through the gate, or another view is calling this one, or somebody has changed the
+                # method of the request since.
+                return self._enter_and_call(current, before, view, args, kwargs)
             except AuthorizationError as error:
                 return self.guard.refuse(current, self, self.guard.forbid(current, self, error))
-            finally:
-                # A view that calls another view is its own caller again afterwards.
-                set_caller(current, before)
 
         setattr(guarded, _MARK, self)
         return guarded
+
+    def _enter_and_call(
+        self, request: Request, before: Verdict | None, view: ViewFunction, args: Any, kwargs: Any
+    ) -> Any:
+        refusal = self.enter(request)
+        if refusal is not None:
+            return refusal
+        try:
+            return view(*args, **kwargs)
+        finally:
+            # A view that has called this one has its own caller again afterwards.
+            request.__dict__[IN_FORCE] = before
 
 
 class GuardedApp:
@@ -163,16 +163,20 @@ class GuardedApp:
             self.app.view_functions[endpoint] = guarded_view.wrap(view)
         return guarded_view
 
+    def views_of(self, api: GuardedApi) -> Iterator[GuardedView]:
+        """Yield the guarded views of one of the Apis."""
+        return (view for view in self._views.values() if view.api is api.api)
+
     def find_view(self, endpoint: str) -> GuardedView | None:
         """Return the guarded view behind an endpoint, or ``None`` if it is not guarded.
 
         :raises ConfigurationError: a plain view has a rule, and nobody who would enforce it
         """
+        return self._find_view(endpoint)[1]
+
+    def _find_view(self, endpoint: str) -> tuple[ViewFunction | None, GuardedView | None]:
         view = self.app.view_functions.get(endpoint)
-        known_view, found = self._known.get(endpoint, (None, None))
-        if known_view is view and view is not None:
-            return found
-        found = self._views.get(endpoint) or getattr(view, _MARK, None)
+        found: GuardedView | None = self._views.get(endpoint) or getattr(view, _MARK, None)
         if found is None:
             owner = next((api for api in self.apis if api.owns(endpoint)), None)
             if owner is not None:
@@ -182,21 +186,30 @@ class GuardedApp:
                     f"the view {endpoint!r} has a rule and is no Resource of a guarded Api: nobody would enforce it"
                 )
         self._known[endpoint] = view, found
-        return found
+        return view, found
 
     def _make_gate(self) -> Callable[[], WerkzeugResponse | None]:
         """Return the function that comes before everything else; a plain one, for Flask inspects it every time."""
+        app, known, find_view = self.app, self._known, self._find_view
 
         def gate() -> WerkzeugResponse | None:
             current = _current_request()
             rule = current.url_rule
             if rule is None:
                 return None  # 404, 405, or a redirect: nothing is going to be called
-            view = self.find_view(rule.endpoint)
+            endpoint = rule.endpoint
+            found = known.get(endpoint)
+            if found is None or found[0] is not app.view_functions.get(endpoint):
+                found = find_view(endpoint)
+            view = found[1]
             if view is None:
                 return None
             if current.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
                 return None  # Flask answers it itself; a CORS preflight carries no credentials
-            return view.enter(current)
+            verdict = view.guard.judge(current, view)
+            if verdict.status is not None and view.guard.enforces:
+                return view.guard.refuse(current, view, verdict)
+            current.__dict__[IN_FORCE] = verdict
+            return None
 
         return gate

@@ -78,6 +78,10 @@ def require_user(answer: object) -> UserModel:
     return answer  # type: ignore[return-value]  # mypy cannot see that the attributes were just looked at
 
 
+_NO_NAMES: frozenset[str] = frozenset()
+_NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Hold one account as the userstore knows it. It cannot be changed.
@@ -97,10 +101,10 @@ class User:
     username: str
     password: str | None = field(default=None, repr=False)
     active: bool = field(default=True, kw_only=True)
-    roles: Collection[str] = field(default=(), kw_only=True)
-    groups: Collection[str] = field(default=(), kw_only=True)
+    roles: Collection[str] = field(default=_NO_NAMES, kw_only=True)
+    groups: Collection[str] = field(default=_NO_NAMES, kw_only=True)
     email: str | None = field(default=None, kw_only=True)
-    attributes: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False, hash=False)
+    attributes: Mapping[str, Any] = field(default_factory=lambda: _NO_ATTRIBUTES, kw_only=True, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         """Check every argument, and make the collections unchangeable."""
@@ -115,11 +119,14 @@ class User:
             raise TypeError(f"active of user {self.username!r} must be True or False, not {self.active!r}")
         if not isinstance(self.attributes, Mapping):
             raise TypeError(f"attributes of user {self.username!r} must be a mapping, not {self.attributes!r}")
-        change = object.__setattr__
-        change(self, "roles", collect_names(self.roles, what=f"roles of user {self.username!r}"))
-        change(self, "groups", collect_names(self.groups, what=f"groups of user {self.username!r}"))
-        # A store hands the same User to every request: a view that wrote into it would write into the next one's.
-        change(self, "attributes", MappingProxyType(dict(self.attributes)))
+        # A token of an API without a userstore makes a User for every request: what is not given costs nothing.
+        if self.roles is not _NO_NAMES:
+            object.__setattr__(self, "roles", collect_names(self.roles, what=f"roles of user {self.username!r}"))
+        if self.groups is not _NO_NAMES:
+            object.__setattr__(self, "groups", collect_names(self.groups, what=f"groups of user {self.username!r}"))
+        if self.attributes is not _NO_ATTRIBUTES:
+            # A store hands the same User to every request: a view that wrote into it would write into the next one's.
+            object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class Requirement:
 
     def __and__(self, other: Requirement) -> Requirement:
         """Return the requirement that asks for both."""
+        if other is NO_REQUIREMENT:
+            return self
         return Requirement(
             self.roles | other.roles,
             self.any_role | other.any_role,
@@ -49,6 +51,8 @@ class Requirement:
 
         Credentials without scopes (``scopes=None``) are not limited to scopes, and have all of them.
         """
+        if self is NO_REQUIREMENT:
+            return _ALLOWED
         missing = _find_missing(self.roles, self.any_role, identity.user.roles)
         if missing:
             return Decision(False, f"the role {missing} is missing")

@@ -71,7 +71,7 @@ def make_refusal(
 
 
 def _add_headers(headers: Headers, status: int, verdict: Verdict, request: Request, realm: str) -> None:
-    chain = verdict.policy.chain if verdict.policy is not None else None
+    chain = verdict.chain
     if status == 401 and chain is not None:
         # The union of all challenges, and always the same for the same request: which provider refused, and how far
         # the chain went, shows nowhere. A bearer token is told to be invalid for having been sent (RFC 6750, 3.1).

@@ -8,13 +8,16 @@ is that of signing, in seconds since 1970; the signature is HMAC-SHA256.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+import re
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadData, SignatureExpired, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.signer import SigningAlgorithm
 from werkzeug.wrappers import Request
 
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
@@ -25,6 +28,19 @@ from .headers import environ_key, format_challenge, read_authorization, read_hea
 
 # Keeps a token of ours apart from whatever else is signed with the same secret key.
 _SALT = b"flask_securest.authentication_providers.token"
+
+
+# Base64 has several spellings for the same bytes, and its decoder passes over foreign characters: without this a token
+# with a stray byte in its signature would verify, and get past any list of tokens that were revoked. The last character
+# of a signature of 32 bytes carries four bits: only these sixteen are written by an encoder.
+_TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+
+
+class _HmacSha256(SigningAlgorithm):
+    """Sign with HMAC-SHA256 in one call, which takes half the time of itsdangerous' own."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
 
 
 class TokenAuthenticator(AbstractAuthenticationProvider):
@@ -111,12 +127,9 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         :raises ExpiredCredentialsError: it is too old
         :raises BadCredentialsError: it was not signed by us, or is not written as we write tokens
         """
-        # base64 has several spellings for the same bytes, and its decoder passes over foreign characters: a token
-        # with a stray byte in its signature would verify, and get past any list of tokens that were revoked.
-        signature = token.rpartition(b".")[2]
+        if not _TOKEN.fullmatch(token):
+            raise BadCredentialsError("a token that is not written as we write tokens")
         try:
-            if base64_encode(base64_decode(signature)) != signature:
-                raise BadCredentialsError("a token whose signature is not written as we write it")
             payload, signed_at = self._signer.unsign(token, max_age=self.expires_in_seconds, return_timestamp=True)
         except SignatureExpired:
             raise ExpiredCredentialsError("a token that has expired") from None
@@ -139,4 +152,4 @@ def _make_signer(secret_keys: list[Any]) -> TimestampSigner:
     deriving = TimestampSigner(secret_keys, _SALT, key_derivation="hmac", digest_method=hashlib.sha256)
     # The derived keys never change: without this they would be made anew for every token.
     derived_keys = [deriving.derive_key(key) for key in deriving.secret_keys]
-    return TimestampSigner(derived_keys, _SALT, key_derivation="none", digest_method=hashlib.sha256)
+    return TimestampSigner(derived_keys, _SALT, key_derivation="none", algorithm=_HmacSha256())

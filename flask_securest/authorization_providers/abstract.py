@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..models import Identity
 
@@ -39,11 +39,13 @@ class Target:
     :param resource: the Resource class
     :param verb: the request's method, in upper case
     :param endpoint: the endpoint as the application knows it
+    :param view: the guarded view, as an identity; it means nothing to authorization
     """
 
     resource: type
     verb: str
     endpoint: str
+    view: object = field(default=None, repr=False)
 
 
 class AbstractAuthorizationProvider(ABC):
