@@ -11,23 +11,26 @@ from flask import Flask, Request
 from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from . import signals
 from .attachment import Attachment, attach
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider, Target
 from .census import Route, take_census
 from .chain import Chain
+from .current import IN_FORCE
 from .decision import ChainPolicy, Policy, Verdict
 from .errors import AuthorizationError, ConfigurationError
 from .gate import GuardedView
 from .logs import get_logger
 from .responses import ErrorHandler, make_refusal
-from .rules import USE_DEFAULT, Access, Authenticator, Rule, find_method, resolve_rule
+from .rules import USE_DEFAULT, Access, Authenticator, Rule, resolve_rule
+from .signals import request_authenticated as _authenticated
+from .signals import request_refused as _refused
+from .signals import request_would_be_refused as _would_be_refused
 from .userstores.abstract import AbstractUserstore
 
 _log = get_logger(__name__)
 
-_authenticated = signals.request_authenticated
+_MOST_VERBS = 32
 
 _NEWEST_VERDICT = "flask_securest.newest_verdict"  # on a request
 
@@ -172,42 +175,47 @@ class SecuREST:
         """Return whether a request that is refused stays out."""
         return self.mode != "report"
 
-    def judge(self, request: Request, view: GuardedView) -> Verdict:
-        """Return the verdict on this request for this view: made once, and the same ever after. It never raises.
+    def admit(self, request: Request, view: GuardedView) -> WerkzeugResponse | None:
+        """Return the refusal of ``request``; or ``None`` if it goes on, with its verdict in force. It never raises.
 
-        It is kept on the request object, for this view and verb. A verdict for one Resource is never used for another:
+        A verdict is kept on the request object, for its view and verb. One for one Resource is never used for another:
         a public one that calls the view of a closed one would lend it its own yes.
         """
+        known = request.__dict__
         policy = view.policies.get(request.method) or self._make_policy(view, request.method)
         if isinstance(policy, Verdict):
             verdict = policy
+            if verdict.status is not None:
+                self._report(request, verdict, refused=self.enforces)
         else:
-            known = request.__dict__
             earlier: Verdict | None = known.get(_NEWEST_VERDICT)
-            if earlier is not None and (found := earlier.find(policy.target)) is not None:
-                return found
-            try:
-                verdict = policy.decide(request, earlier)
-                if _authenticated.receivers and verdict.status is None and verdict.identity is not None:
-                    _authenticated.send(self, request=request, verdict=verdict)
-            except Exception as error:
-                # Whatever it was, it was not a yes.
-                verdict = Verdict(500, policy.target, error=error)
-            verdict.earlier = earlier
-            known[_NEWEST_VERDICT] = verdict
+            verdict = (earlier and earlier.find(policy.target)) or self._decide(request, policy, earlier)
+        if verdict.status is not None and self.enforces:
+            return make_refusal(verdict, request, view.api, self.realm, self._error_handler)
+        known[IN_FORCE] = verdict
+        return None
+
+    def forbid(self, request: Request, view: GuardedView, error: AuthorizationError) -> WerkzeugResponse:
+        """Return the refusal of a request whose view has said itself that the caller may not do this."""
+        verdict: Verdict = replace(request.__dict__[IN_FORCE], status=403, error=error)
+        self._report(request, verdict, refused=True)
+        return make_refusal(verdict, request, view.api, self.realm, self._error_handler)
+
+    def _decide(self, request: Request, policy: ChainPolicy, earlier: Verdict | None) -> Verdict:
+        """Return a new verdict on ``request``, reported and kept. It never raises."""
+        listened = bool(_authenticated.receivers or _refused.receivers or _would_be_refused.receivers)
+        try:
+            verdict = policy.decide(request, earlier, listened)
+            if listened and verdict.status is None and verdict.identity is not None:
+                _authenticated.send(self, request=request, verdict=verdict)
+        except Exception as error:
+            # Whatever it was, it was not a yes.
+            verdict = Verdict(500, policy.target, error=error)
+        verdict.earlier = earlier
+        request.__dict__[_NEWEST_VERDICT] = verdict
         if verdict.status is not None:
             self._report(request, verdict, refused=self.enforces)
         return verdict
-
-    def forbid(self, request: Request, view: GuardedView, error: AuthorizationError) -> Verdict:
-        """Return the verdict on a request whose view has said itself that the caller may not do this."""
-        verdict = replace(self.judge(request, view), status=403, error=error)
-        self._report(request, verdict, refused=True)
-        return verdict
-
-    def refuse(self, request: Request, view: GuardedView, verdict: Verdict) -> WerkzeugResponse:
-        """Return the response to a request that is refused. It never raises."""
-        return make_refusal(verdict, request, view.api, self.realm, self._error_handler)
 
     def _make_policy(self, view: GuardedView, verb: str) -> Policy:
         policies = view.policies
@@ -220,8 +228,8 @@ class SecuREST:
                 policy = ChainPolicy(target, rule, self._make_chain(rule), self._authorization_provider)
         except ConfigurationError as error:
             policy = Verdict(500, target, error=error)
-        # Only for verbs that the class knows: a client can make up as many others as it likes.
-        if hasattr(view.resource, find_method(view.resource, verb)):
+        # A view can be called with any method that somebody makes up; what is kept must have an end.
+        if len(policies) < _MOST_VERBS:
             policies[verb] = policy
         return policy
 
@@ -266,7 +274,7 @@ class SecuREST:
             said, target = "refused" if refused else "would deny", verdict.target
             words = (said, target.verb, target.endpoint, verdict.status, verdict.reason)
             _log.log(level, "%s %r on %r (%d): %s", *words, exc_info=bug)
-        signal = signals.request_refused if refused else signals.request_would_be_refused
+        signal = _refused if refused else _would_be_refused
         if signal.receivers:
             try:
                 signal.send(self, request=request, verdict=verdict)

@@ -34,20 +34,20 @@ _current_request: Callable[[], Request] = request._get_current_object  # type: i
 
 
 class Guard(Protocol):
-    """Whom an attachment asks."""
+    """Who decides about requests."""
 
     @property
     def enforces(self) -> bool:
         """Return whether a request that is refused stays out; if not, refusals are reported only."""
 
-    def judge(self, request: Request, view: GuardedView) -> Verdict:
-        """Return the verdict on this request for this view: made once, and the same ever after. It never raises."""
+    def admit(self, request: Request, view: GuardedView) -> WerkzeugResponse | None:
+        """Return the refusal of ``request``; or ``None`` if it goes on, with its verdict in force. It never raises.
 
-    def forbid(self, request: Request, view: GuardedView, error: AuthorizationError) -> Verdict:
-        """Return the verdict on a request whose view has said itself that the caller may not do this."""
+        The verdict for a view and a verb is made once, and the same ever after.
+        """
 
-    def refuse(self, request: Request, view: GuardedView, verdict: Verdict) -> WerkzeugResponse:
-        """Return the response to a request that is refused. It never raises."""
+    def forbid(self, request: Request, view: GuardedView, error: AuthorizationError) -> WerkzeugResponse:
+        """Return the refusal of a request whose view has said itself that the caller may not do this."""
 
 
 class GuardedApi(Protocol):
@@ -79,41 +79,32 @@ class GuardedView:
         #: How requests with each verb are decided, as far as the guard has worked it out yet.
         self.policies: dict[str, Policy] = {}
 
-    def enter(self, request: Request) -> WerkzeugResponse | None:
-        """Return the refusal of ``request``; or ``None`` if it goes on, and then ``current_user`` is its user."""
-        verdict = self.guard.judge(request, self)
-        if verdict.status is not None and self.guard.enforces:
-            return self.guard.refuse(request, self, verdict)
-        request.__dict__[IN_FORCE] = verdict
-        return None
-
     def wrap(self, view: ViewFunction) -> ViewFunction:
         """Return ``view`` behind this guard."""
 
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             current = _current_request()
-            before: Verdict | None = current.__dict__.get(IN_FORCE)
-            try:
-                if before is not None and before.target.view is self and before.target.verb == current.method:
-                    return view(*args, **kwargs)
+            in_force: Verdict | None = current.__dict__.get(IN_FORCE)
+            if in_force is None or in_force.target.view is not self or in_force.target.verb != current.method:
                 # It did not come through the gate, or another view is calling this one, or somebody has changed the
                 # method of the request since.
-                return self._enter_and_call(current, before, view, args, kwargs)
+                return self._admit_and_call(current, guarded, args, kwargs)
+            try:
+                return view(*args, **kwargs)
             except AuthorizationError as error:
-                return self.guard.refuse(current, self, self.guard.forbid(current, self, error))
+                return self.guard.forbid(current, self, error)
 
         setattr(guarded, _MARK, self)
         return guarded
 
-    def _enter_and_call(
-        self, request: Request, before: Verdict | None, view: ViewFunction, args: Any, kwargs: Any
-    ) -> Any:
-        refusal = self.enter(request)
+    def _admit_and_call(self, request: Request, guarded: ViewFunction, args: Any, kwargs: Any) -> Any:
+        before = request.__dict__.get(IN_FORCE)
+        refusal = self.guard.admit(request, self)
         if refusal is not None:
             return refusal
         try:
-            return view(*args, **kwargs)
+            return guarded(*args, **kwargs)
         finally:
             # A view that has called this one has its own caller again afterwards.
             request.__dict__[IN_FORCE] = before
@@ -206,10 +197,6 @@ class GuardedApp:
                 return None
             if current.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
                 return None  # Flask answers it itself; a CORS preflight carries no credentials
-            verdict = view.guard.judge(current, view)
-            if verdict.status is not None and view.guard.enforces:
-                return view.guard.refuse(current, view, verdict)
-            current.__dict__[IN_FORCE] = verdict
-            return None
+            return view.guard.admit(current, view)
 
         return gate
