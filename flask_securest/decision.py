@@ -14,6 +14,7 @@ from .authorization_providers.abstract import AbstractAuthorizationProvider, Dec
 from .chain import Answer, Chain, Outcome, status_of
 from .current import ANONYMOUS, Caller
 from .errors import AuthenticationError, AuthorizationError, BackendError
+from .logs import message_of
 from .models import Identity
 from .requirement import NO_REQUIREMENT
 from .rules import Access, Rule
@@ -83,10 +84,10 @@ class Verdict:
         """
         parts = []
         for attempt in self.outcome.attempts if self.outcome is not None else ():
-            said = f" {str(attempt.error)!r}" if attempt.error is not None else ""
+            said = f" {message_of(attempt.error)!r}" if attempt.error is not None else ""
             parts.append(f"{attempt.provider}: {attempt.answer.value}{said}")
         if self.error is not None and (self.outcome is None or self.identity is not None):
-            parts.append(f"{type(self.error).__name__}: {str(self.error)!r}")
+            parts.append(f"{type(self.error).__name__}: {message_of(self.error)!r}")
         return "; ".join(parts)
 
 

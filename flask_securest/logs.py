@@ -35,14 +35,18 @@ def format_traceback(error: BaseException) -> str:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         frames = "".join(traceback.format_tb(current.__traceback__))
-        texts.append(f"Traceback (most recent call last):\n{frames}{type(current).__qualname__}: {_escape(current)}")
+        texts.append(f"Traceback (most recent call last):\n{frames}{type(current).__qualname__}: {_escape(message_of(current))}")
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return "\n\nwhich led to:\n\n".join(reversed(texts))
 
 
-def _escape(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """Return the message of ``error``, whatever happens; it may hold anything."""
     try:
-        message = str(error)
+        return str(error)
     except Exception:
         return "(an exception whose message cannot be made)"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in message)
+
+
+def _escape(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -109,7 +109,7 @@ def _protect(response: WerkzeugResponse, headers: Headers) -> WerkzeugResponse:
 def _render(api: Api, data: Any, status: int, headers: Any = None) -> WerkzeugResponse:
     """Return ``data`` in the representation that the client accepts, or in the Api's first one."""
     fallback = api.default_mediatype or next(iter(api.representations), "text/plain")
-    response: WerkzeugResponse = api.make_response(data, status, headers=headers, fallback_mediatype=fallback)
+    response: WerkzeugResponse = api.make_response(data, status, headers, fallback_mediatype=fallback)
     # A representation that does not care for the status would answer 200.
     response.status_code = status
     return response

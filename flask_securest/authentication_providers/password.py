@@ -72,9 +72,13 @@ def _decode(credentials: bytes) -> tuple[str, str]:
     :raises BadCredentialsError: not base64, not UTF-8, no colon, control characters, or one of the two is empty
     """
     try:
-        text = base64.b64decode(credentials, validate=True).decode("utf-8")
+        decoded = base64.b64decode(credentials, validate=True)
+        text = decoded.decode("utf-8")
     except ValueError:
         raise BadCredentialsError("Basic credentials that are not UTF-8 in base64") from None
+    # Base64 has several spellings for the same bytes, of which one is right (RFC 4648, section 3.5).
+    if base64.b64encode(decoded) != credentials:
+        raise BadCredentialsError("Basic credentials in base64 with stray bits")
     username, colon, password = text.partition(":")
     if not colon:
         raise BadCredentialsError("Basic credentials without a colon")

@@ -68,8 +68,10 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
     ) -> None:
         if isinstance(expires_in_seconds, bool) or not isinstance(expires_in_seconds, int) or expires_in_seconds <= 0:
             raise ConfigurationError(f"expires_in_seconds must be a whole number above 0, not {expires_in_seconds!r}")
-        if isinstance(fallback_secret_keys, (str, bytes)):
-            raise ConfigurationError("fallback_secret_keys must be a list of keys, not one key")
+        if isinstance(fallback_secret_keys, (str, bytes)) or not isinstance(fallback_secret_keys, Iterable):
+            raise ConfigurationError(
+                f"fallback_secret_keys must be a list of keys, not of type {type(fallback_secret_keys).__name__}"
+            )
         self.name = name
         self.header = header
         self.expires_in_seconds = expires_in_seconds
@@ -137,9 +139,12 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
             raise BadCredentialsError("a token that was not signed with our keys") from None
         try:
             claims = json.loads(base64_decode(payload))
-            return claims["sub"], claims.get("scope"), signed_at
+            username, scopes = claims["sub"], claims.get("scope")
         except (BadData, ValueError, KeyError, TypeError):
-            raise BadCredentialsError("a token of ours with a payload that is not ours") from None
+            username, scopes = None, None
+        if not isinstance(username, str) or not username:
+            raise BadCredentialsError("a token of ours with a payload that is not ours")
+        return username, scopes, signed_at
 
 
 def _make_signer(secret_keys: list[Any]) -> TimestampSigner:

@@ -1,0 +1,52 @@
+# make demo and make test are all there is to know; both start from nothing but Python 3.10+ and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 5000
+
+PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet
+
+.PHONY: demo test test-all test-wheel lint format bench clean
+
+demo: $(VENV)/.demo  ## run the example API
+	@$(VENV)/bin/python examples/quickstart.py http://$(HOST):$(PORT)
+	$(VENV)/bin/gunicorn --chdir examples --bind $(HOST):$(PORT) --threads 4 --log-level warning quickstart:app
+
+test: $(VENV)/.test  ## run all tests
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-all:  ## run all tests on every Python from 3.10 to 3.13 there is, with the oldest Flask, and against the wheel
+	.ci/test-all
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.test
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.bench  ## measure the overhead per request, beside other libraries
+	$(VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
+
+clean:
+	rm -rf .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Each stamp says that what it is named after is installed.
+
+$(VENV)/bin/python:
+	.ci/make-venv $(PYTHON) $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python setup.py examples/requirements.txt
+	$(PIP) install -e . -r examples/requirements.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python setup.py requirements.txt
+	$(PIP) install -e . -r requirements.txt
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/bin/python setup.py benchmarks/requirements.txt
+	$(PIP) install -e . -r benchmarks/requirements.txt
+	@touch $@

@@ -1,0 +1,288 @@
+"""What every provider and every userstore has to pass: run your own through it.
+
+Subclass a contract in your tests, say how yours is made, and let pytest collect it:
+
+.. code-block:: python
+
+    class TestMyUserstore(UserstoreContract):
+        def make_userstore(self):
+            return MyUserstore(users=[self.ALICE, self.BOB])
+
+The providers and userstores of this package pass the same ones. Nothing here needs more than pytest's collection: the
+tests are plain methods with plain asserts.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import ClassVar
+
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+from .authentication_providers.abstract import AbstractAuthenticationProvider
+from .authentication_providers.headers import environ_key
+from .chain import Answer, Chain, Outcome
+from .models import User, UserModel, require_user
+from .userstores.abstract import AbstractUserstore
+
+#: Texts that come from outside and are nobody's name: what a store does with them must be to find nobody.
+NOBODY = (
+    "",
+    " ",
+    "nobody",
+    "ALICE",
+    " alice",
+    "alice ",
+    "alice\n",
+    "alice\x00",
+    "alic",
+    "alice' OR '1'='1",
+    "alice)(uid=*",
+    "*",
+    "../alice",
+    "ａｌｉｃｅ",  # noqa: RUF001  # full-width letters, which some normalise to plain ones
+    "\ud800",
+    "a" * 100_000,
+)
+
+
+def make_request(headers: Mapping[str, str | bytes] | None = None) -> Request:
+    """Return a request with these headers.
+
+    :param headers: by name; bytes arrive as a server passes them on (PEP 3333), so they can be any
+    """
+    environ = EnvironBuilder(path="/", input_stream=BytesIO()).get_environ()
+    for name, value in (headers or {}).items():
+        environ[environ_key(name)] = value.decode("latin-1") if isinstance(value, bytes) else value
+    return Request(environ)
+
+
+class ForbiddenUserstore(AbstractUserstore):
+    """Fail when it is asked: for requests without credentials, about which no store may be asked."""
+
+    def get_user(self, identifier: str) -> UserModel | None:
+        """Fail."""
+        raise AssertionError(f"the userstore was asked for {identifier!r}")
+
+
+class UserstoreContract:
+    """Hold what every userstore has to do."""
+
+    #: The users that the store under test has to have, in whatever way it keeps them.
+    ALICE: ClassVar[User] = User("alice", "$5$rounds=1000$alice$hash", roles=["admin", "author"])
+    BOB: ClassVar[User] = User("bob", active=False)
+
+    def make_userstore(self) -> AbstractUserstore:
+        """Return a store that has :attr:`ALICE` and :attr:`BOB`, and nobody else."""
+        raise NotImplementedError
+
+    def test_it_is_a_userstore(self) -> None:
+        assert isinstance(self.make_userstore(), AbstractUserstore)
+
+    def test_a_user_comes_with_name_hash_status_and_roles(self) -> None:
+        user = self.make_userstore().get_user("alice")
+        assert user is not None
+        assert require_user(user) is user
+        assert user.username == "alice"
+        assert user.password == self.ALICE.password
+        assert user.active
+        assert set(user.roles) == {"admin", "author"}
+
+    def test_a_disabled_user_is_returned_as_such(self) -> None:
+        user = self.make_userstore().get_user("bob")
+        assert user is not None
+        assert not user.active
+        assert not user.password
+        assert not user.roles
+
+    def test_whoever_is_not_there_is_none(self) -> None:
+        store = self.make_userstore()
+        for identifier in NOBODY:
+            assert store.get_user(identifier) is None, identifier[:50]
+
+    def test_asking_changes_nothing(self) -> None:
+        store = self.make_userstore()
+        first, second = store.get_user("alice"), store.get_user("alice")
+        assert first is not None
+        assert second is not None
+        assert (first.username, set(first.roles)) == (second.username, set(second.roles))
+
+    def test_no_hash_shows_in_a_repr(self) -> None:
+        store = self.make_userstore()
+        for shown in (repr(store), repr(store.get_user("alice"))):
+            assert str(self.ALICE.password) not in shown
+
+    def test_several_threads_may_ask_at_once(self) -> None:
+        store = self.make_userstore()
+        wrong: list[object] = []
+
+        def ask() -> None:
+            for _ in range(50):
+                alice, nobody = store.get_user("alice"), store.get_user("nobody")
+                if alice is None or alice.username != "alice" or nobody is not None:
+                    wrong.append((alice, nobody))
+
+        _run_in_threads(ask)
+        assert not wrong
+
+
+class AuthenticationProviderContract:
+    """Hold what every authentication provider has to do."""
+
+    #: Whom :meth:`good_headers` belong to.
+    USERNAME: ClassVar[str] = "alice"
+
+    #: What must not show in a ``repr``.
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+
+    def make_provider(self) -> AbstractAuthenticationProvider:
+        """Return the provider."""
+        raise NotImplementedError
+
+    def make_userstore(self) -> AbstractUserstore | None:
+        """Return the userstore that it is given, which knows :attr:`USERNAME`."""
+        return None
+
+    def good_headers(self, provider: AbstractAuthenticationProvider) -> Mapping[str, str]:
+        """Return headers with good credentials of :attr:`USERNAME`, freshly issued if need be."""
+        raise NotImplementedError
+
+    def wrong_headers(self, provider: AbstractAuthenticationProvider) -> Iterator[Mapping[str, str | bytes]]:
+        """Yield headers with credentials of this mechanism that are wrong, each in another way."""
+        raise NotImplementedError
+
+    def authenticate(
+        self,
+        provider: AbstractAuthenticationProvider,
+        headers: Mapping[str, str | bytes],
+        userstore: AbstractUserstore | None = None,
+    ) -> Outcome:
+        """Return what a chain of this provider alone finds out about a request with these headers."""
+        return Chain([("under-test", provider)], userstore or self.make_userstore()).authenticate(make_request(headers))
+
+    def test_it_has_a_name_and_says_where_its_credentials_travel(self) -> None:
+        provider = self.make_provider()
+        assert isinstance(provider, AbstractAuthenticationProvider)
+        assert isinstance(provider.name, str)
+        assert provider.name
+        assert not isinstance(provider.credential_headers, str)
+        for header in provider.credential_headers:
+            assert environ_key(header)
+
+    def test_good_credentials_say_who_it_is(self) -> None:
+        provider = self.make_provider()
+        outcome = self.authenticate(provider, self.good_headers(provider))
+        assert outcome.answer is Answer.VERIFIED, outcome.error
+        assert outcome.identity is not None
+        assert outcome.identity.user.username == self.USERNAME
+        assert outcome.identity.provider == "under-test"
+        assert outcome.provider is provider
+
+    def test_a_request_without_credentials_gets_none_and_no_store_is_asked(self) -> None:
+        provider = self.make_provider()
+        blank: list[dict[str, str | bytes]] = [{}]
+        blank += [{header: value} for header in provider.credential_headers for value in ("", " ", "\t  ")]
+        for headers in blank:
+            store = ForbiddenUserstore() if self.make_userstore() is not None else None
+            outcome = self.authenticate(provider, headers, store)
+            assert outcome.answer is Answer.NO_CREDENTIALS, (headers, outcome.error)
+
+    def test_another_scheme_is_not_its_own(self) -> None:
+        provider = self.make_provider()
+        store = ForbiddenUserstore() if self.make_userstore() is not None else None
+        outcome = self.authenticate(provider, {"Authorization": "Another YWxpY2U6c2VjcmV0"}, store)
+        assert outcome.answer is Answer.NO_CREDENTIALS, outcome.error
+
+    def test_wrong_credentials_are_wrong(self) -> None:
+        provider = self.make_provider()
+        for headers in self.wrong_headers(provider):
+            outcome = self.authenticate(provider, headers)
+            assert outcome.answer is Answer.WRONG_CREDENTIALS, (headers, outcome.error)
+
+    def test_good_credentials_with_a_change_are_never_good(self) -> None:
+        provider = self.make_provider()
+        chance = random.Random(20)  # noqa: S311  # the same changes every time
+        for name, value in self.good_headers(provider).items():
+            good = value.encode("latin-1")
+            scheme = good.partition(b" ")[0] + b" " if b" " in good else b""
+            for change in _change(good[len(scheme) :], chance):
+                self._assert_refused(provider, name, scheme + change)
+            for worse in (good + b"\x00", b"\xff" + good, good * 2, good + b"," + good, good + b", " + good):
+                self._assert_refused(provider, name, worse)
+
+    def test_a_header_of_a_megabyte_is_refused(self) -> None:
+        provider = self.make_provider()
+        for name, value in self.good_headers(provider).items():
+            self._assert_refused(provider, name, value.encode("latin-1") + b"A" * 1_000_000)
+
+    def test_random_bytes_are_never_good(self) -> None:
+        provider = self.make_provider()
+        chance = random.Random(21)  # noqa: S311  # the same bytes every time
+        for name, value in self.good_headers(provider).items():
+            scheme = value.encode("latin-1").partition(b" ")[0] + b" " if " " in value else b""
+            for length in range(200):
+                self._assert_refused(provider, name, chance.randbytes(length))
+                self._assert_refused(provider, name, scheme + chance.randbytes(length))
+
+    def test_a_challenge_quotes_its_realm(self) -> None:
+        challenge = self.make_provider().challenge('the "inner" circle\\')
+        assert challenge is None or r'realm="the \"inner\" circle\\"' in challenge, challenge
+        assert challenge is None or challenge.isascii()
+        assert challenge is None or challenge.isprintable()
+
+    def test_a_challenge_takes_an_error(self) -> None:
+        provider = self.make_provider()
+        for error in (None, "invalid_token", "insufficient_scope"):
+            challenge = provider.challenge("api", error)
+            assert challenge is None or challenge.split(" ", 1)[0].isalnum()
+
+    def test_no_secret_shows_in_a_repr(self) -> None:
+        provider = self.make_provider()
+        outcome = self.authenticate(provider, self.good_headers(provider))
+        secrets = [*self.SECRETS, *self.good_headers(provider).values()]
+        for shown in (repr(provider), repr(outcome), repr(outcome.attempts), repr(outcome.identity)):
+            for secret in secrets:
+                assert secret not in shown
+
+    def test_several_threads_may_ask_at_once(self) -> None:
+        provider = self.make_provider()
+        good = self.good_headers(provider)
+        wrong = next(iter(self.wrong_headers(provider)))
+        answers: list[Answer] = []
+
+        def ask() -> None:
+            for _ in range(5):
+                answers.append(self.authenticate(provider, good).answer)
+                answers.append(self.authenticate(provider, wrong).answer)
+
+        _run_in_threads(ask)
+        assert answers.count(Answer.VERIFIED) == len(answers) / 2
+        assert answers.count(Answer.WRONG_CREDENTIALS) == len(answers) / 2
+
+    def _assert_refused(self, provider: AbstractAuthenticationProvider, name: str, value: bytes) -> None:
+        outcome = self.authenticate(provider, {name: value})
+        refused = (Answer.WRONG_CREDENTIALS, Answer.NO_CREDENTIALS)
+        assert outcome.answer in refused, (name, value[:200], outcome.answer, outcome.error)
+
+
+def _change(good: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield versions of ``good`` that are not the same."""
+    for _ in range(30):
+        at = chance.randrange(len(good))
+        other = bytes([chance.choice([byte for byte in range(256) if byte != good[at]])])
+        for changed in (good[:at] + other + good[at + 1 :], good[:at] + good[at + 1 :], good[:at] + other + good[at:]):
+            if changed.strip(b" \t") != good:  # white space around a header's value is no part of it (RFC 9110, 5.5)
+                yield changed
+
+
+def _run_in_threads(function: object) -> None:
+    threads = [threading.Thread(target=function) for _ in range(8)]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)

@@ -1,0 +1,143 @@
+"""The house rules of the imports, checked from the imports themselves."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flask_securest
+
+ROOT = Path(flask_securest.__file__).parent
+
+#: Each module stands on a floor, and imports only from floors below its own.
+FLOORS = {
+    "errors": 0,
+    "logs": 0,
+    "signals": 0,
+    "models": 1,
+    "passwords": 1,
+    "current": 2,
+    "userstores.abstract": 2,
+    "authorization_providers.abstract": 2,
+    "userstores.simple": 3,
+    "requirement": 3,
+    "authentication_providers.abstract": 3,
+    "authentication_providers.headers": 3,
+    "authentication_providers.api_key": 4,
+    "authentication_providers.password": 4,
+    "authentication_providers.token": 4,
+    "chain": 5,
+    "rules": 5,
+    "decision": 6,
+    "responses": 7,
+    "gate": 7,
+    "attachment": 8,
+    "census": 8,
+    "extension": 9,
+    "testing": 9,
+}
+
+#: Where Flask is known. Everything else works with a Werkzeug request, and is tested without an application.
+FLASK_IS_KNOWN_IN = {"current", "responses", "gate", "attachment", "extension"}
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in ROOT.rglob("*.py")
+    if path.name != "__init__.py"
+}
+
+
+def imports_of(name):
+    """Return the absolute names of what a module imports, in functions and under TYPE_CHECKING too."""
+    found = set()
+    package = ["flask_securest", *name.split(".")[:-1]]
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found.add(module)
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports_of(name):
+    return {other for other in MODULES if f"flask_securest.{other}" in imports_of(name)}
+
+
+def test_every_module_has_a_floor():
+    assert set(FLOORS) == set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_down_only(name):
+    for other in own_imports_of(name):
+        assert FLOORS[other] < FLOORS[name], f"{name} imports {other}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_package_is_not_imported_as_a_whole(name):
+    """Its __init__ would bring its concrete modules along."""
+    packages = {f"flask_securest.{path.parent.name}" for path in ROOT.glob("*/__init__.py")}
+    assert len(packages) == 3
+    assert not packages & imports_of(name)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if "." in name and not name.endswith(("abstract", "headers"))])
+def test_a_concrete_provider_or_store_never_imports_its_sibling(name):
+    package = name.split(".")[0]
+    siblings = {other for other in own_imports_of(name) if other.startswith(f"{package}.")}
+    assert siblings <= {f"{package}.abstract", f"{package}.headers"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_flask_is_known_in_few_places(name):
+    knows = any(module.split(".")[0] in ("flask", "flask_restful") for module in imports_of(name))
+    assert knows == (name in FLASK_IS_KNOWN_IN)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_and_its_functions_stay_short(name):
+    text = MODULES[name].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 320, "about 250; beyond that, ask what it does twice"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno - node.lineno <= 50, node.name
+
+
+def test_importing_it_starts_nothing_and_brings_nothing_optional():
+    code = """
+import sys, threading
+before = set(sys.modules)
+import flask_securest
+assert threading.active_count() == 1
+optional = {"ldap3", "sqlalchemy", "jwt", "gssapi", "redis", "pytest", "hypothesis"}
+print(sorted(optional & (set(sys.modules) - before)))
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_what_is_public_is_what_the_contract_names():
+    assert set(flask_securest.__all__) == {
+        "USE_DEFAULT",
+        "Identity",
+        "SecuREST",
+        "User",
+        "UserModel",
+        "authenticators",
+        "current_identity",
+        "current_user",
+        "optional",
+        "public",
+        "require",
+    }
+
+
+def test_the_readme_maps_the_modules_that_there_are():
+    readme = (Path(__file__).parents[1] / "README.rst").read_text(encoding="utf-8")
+    for name in MODULES:
+        assert f"{name.replace('.', '/')}.py" in readme, f"{name} is missing in 'How a request flows'"

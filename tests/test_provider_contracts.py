@@ -1,0 +1,205 @@
+"""Every provider and every userstore of this package passes the contract that users run theirs through."""
+
+import base64
+
+import pytest
+from helpers import FAST, KEY, SECRET_KEY, api_key, basic, make_userstore
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flask_securest import User
+from flask_securest.authentication_providers import (
+    AbstractAuthenticationProvider,
+    PasswordAuthenticator,
+    TokenAuthenticator,
+)
+from flask_securest.chain import Answer
+from flask_securest.errors import BadCredentialsError
+from flask_securest.testing import AuthenticationProviderContract, UserstoreContract
+from flask_securest.userstores import AbstractUserstore, SimpleUserstore
+
+
+class TestHeaderApiKeyAuthenticator(AuthenticationProviderContract):
+    USERNAME = "ci"
+    SECRETS = (KEY,)
+
+    def make_provider(self):
+        return api_key()
+
+    def good_headers(self, provider):
+        return {"X-API-Key": KEY}
+
+    def wrong_headers(self, provider):
+        for key in ("wrong", KEY.upper(), KEY[:-1], KEY + "x", f"{KEY},{KEY}", "ключ", "\xff", "\x00", '"', "' OR 1=1"):
+            yield {"X-API-Key": key.encode()}
+
+
+class TestPasswordAuthenticator(AuthenticationProviderContract):
+    SECRETS = ("wonderland",)
+    _store = make_userstore()
+
+    def make_provider(self):
+        return PasswordAuthenticator(password_hasher=FAST)
+
+    def make_userstore(self):
+        return self._store
+
+    def good_headers(self, provider):
+        return basic("alice", "wonderland")
+
+    def wrong_headers(self, provider):
+        pairs = [("alice", "Wonderland"), ("Alice", "wonderland"), ("nobody", "wonderland"), ("bob", "wonderland")]
+        pairs += [("alice", ""), ("", "wonderland"), ("", ""), ("alice\x00", "wonderland"), ("alice", "wonderland\x00")]
+        pairs += [("alice", "wonder\nland"), ("alice\x7f", "wonderland"), ("alice\x85", "wonderland"), ("robot", "x")]
+        for pair in pairs:
+            yield basic(*pair)
+        for value in ("Basic", "basic ", "Basic YWxpY2U", "Basic YWxpY2U=", "Basic !", "Basic YWxpY2U6d29uZGVybGFuZA"):
+            yield {"Authorization": value}
+        # Not UTF-8; base64url instead of base64; bits that no encoder sets; white space inside.
+        for value in (b"Basic /zovIA==", b"Basic YWxpY2U6__8=", b"Basic YWxpY2U6d29uZGVybGFuZB==", b"Basic YWxp Y2U6"):
+            yield {"Authorization": value}
+
+
+class TestTokenAuthenticator(AuthenticationProviderContract):
+    SECRETS = (SECRET_KEY,)
+    _store = make_userstore()
+
+    def make_provider(self):
+        return TokenAuthenticator(SECRET_KEY)
+
+    def make_userstore(self):
+        return self._store
+
+    def good_headers(self, provider):
+        return {"Authorization": "Bearer " + provider.generate_auth_token("alice")}
+
+    def wrong_headers(self, provider):
+        payload, time, signature = provider.generate_auth_token("alice").split(".")
+        other = TokenAuthenticator("another key").generate_auth_token("alice")
+        values = ["Bearer", "Bearer ", "bearer x", "Bearer ..", f"Bearer {payload}", f"Bearer {payload}.{time}"]
+        values += [f"Bearer {payload}.{time}.", f"Bearer .{time}.{signature}", f"Bearer {other}"]
+        values += [f"Bearer {payload}.{time}.{signature}=", f"Bearer {payload}.{time}.{signature} x"]
+        values += ["Bearer " + provider.generate_auth_token("nobody"), "Bearer " + "A" * 5000]
+        for value in values:
+            yield {"Authorization": value}
+
+
+class TestTokenAuthenticatorWithAHeaderOfItsOwn(TestTokenAuthenticator):
+    def make_provider(self):
+        return TokenAuthenticator(SECRET_KEY, header="Authentication-Token")
+
+    def good_headers(self, provider):
+        return {"Authentication-Token": provider.generate_auth_token("alice")}
+
+    def wrong_headers(self, provider):
+        token = provider.generate_auth_token("alice")
+        for value in ("x", f"Bearer {token}", token + "=", f"{token},{token}"):
+            yield {"Authentication-Token": value}
+
+
+class TestTokenAuthenticatorWithoutAUserstore(TestTokenAuthenticator):
+    def make_userstore(self):
+        return None
+
+    def wrong_headers(self, provider):
+        yield {"Authorization": "Bearer x"}
+
+
+class Sesame(AbstractAuthenticationProvider):
+    """The smallest provider there is."""
+
+    credential_headers = ("X-Sesame",)
+
+    def authenticate(self, request, userstore):
+        word = request.headers.get("X-Sesame", "").strip()
+        if not word:
+            return None
+        if word != "open":
+            raise BadCredentialsError("a wrong word")
+        return User("alice")
+
+
+class TestAProviderOfOnesOwn(AuthenticationProviderContract):
+    def make_provider(self):
+        return Sesame()
+
+    def good_headers(self, provider):
+        return {"X-Sesame": "open"}
+
+    def wrong_headers(self, provider):
+        yield {"X-Sesame": "close"}
+
+    def test_no_secret_shows_in_a_repr(self):
+        assert "X-Sesame" not in repr(self.make_provider())  # its word, open, is English
+
+
+SHIPPED = [
+    TestHeaderApiKeyAuthenticator,
+    TestPasswordAuthenticator,
+    TestTokenAuthenticator,
+    TestTokenAuthenticatorWithAHeaderOfItsOwn,
+    TestTokenAuthenticatorWithoutAUserstore,
+]
+
+
+@pytest.mark.parametrize("contract", SHIPPED)
+@settings(max_examples=300, deadline=None)
+@given(raw=st.binary(max_size=200), behind_scheme=st.booleans())
+def test_raw_bytes_in_its_header_are_never_good_and_never_a_bug(contract, raw, behind_scheme):
+    under_test = contract()
+    provider = under_test.make_provider()
+    for name, value in under_test.good_headers(provider).items():
+        scheme = value.partition(" ")[0].encode() + b" " if " " in value and behind_scheme else b""
+        outcome = under_test.authenticate(provider, {name: scheme + raw})
+        assert outcome.answer in (Answer.WRONG_CREDENTIALS, Answer.NO_CREDENTIALS), outcome.error
+
+
+@pytest.mark.parametrize("contract", SHIPPED)
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=50))
+def test_text_that_no_server_would_pass_on_is_never_good_and_never_a_bug(contract, text):
+    under_test = contract()
+    provider = under_test.make_provider()
+    for name in under_test.good_headers(provider):
+        for value in (text, f"Basic {text}", f"Bearer {text}"):
+            outcome = under_test.authenticate(provider, {name: value})
+            assert outcome.answer in (Answer.WRONG_CREDENTIALS, Answer.NO_CREDENTIALS), outcome.error
+
+
+@settings(max_examples=300, deadline=None)
+@given(pair=st.tuples(st.text(max_size=20), st.text(max_size=20)))
+def test_any_name_and_password_in_proper_base64_is_never_good_and_never_a_bug(pair):
+    under_test = TestPasswordAuthenticator()
+    raw = ":".join(pair).encode("utf-8", "surrogatepass")
+    headers = {"Authorization": b"Basic " + base64.b64encode(raw)}
+    outcome = under_test.authenticate(under_test.make_provider(), headers)
+    assert outcome.answer is Answer.WRONG_CREDENTIALS, outcome.error
+
+
+class TestSimpleUserstore(UserstoreContract):
+    def make_userstore(self):
+        return SimpleUserstore([self.ALICE, self.BOB])
+
+
+class TestSimpleUserstoreFromAMapping(UserstoreContract):
+    def make_userstore(self):
+        return SimpleUserstore(
+            {
+                "users": [
+                    {"username": "alice", "password": self.ALICE.password, "roles": ["author"], "groups": ["ops"]},
+                    {"username": "bob", "active": False},
+                ],
+                "groups": [{"name": "ops", "roles": ["admin"]}],
+            }
+        )
+
+
+class TestAUserstoreOfOnesOwn(UserstoreContract):
+    def make_userstore(self):
+        users = {user.username: user for user in (self.ALICE, self.BOB)}
+
+        class Mine(AbstractUserstore):
+            def get_user(self, identifier):
+                return users.get(identifier)
+
+        return Mine()

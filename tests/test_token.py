@@ -1,0 +1,224 @@
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from helpers import ALICE, SECRET_KEY, bearer, make_userstore, new_who, secured
+from itsdangerous import TimestampSigner
+
+from flask_securest import User, current_identity, current_user
+from flask_securest.authentication_providers import TokenAuthenticator
+from flask_securest.chain import Answer, Chain
+from flask_securest.errors import ConfigurationError, ExpiredCredentialsError
+from flask_securest.testing import make_request
+from flask_securest.userstores import SimpleUserstore
+
+
+def authenticate(provider, token, userstore=None):
+    return Chain([("token", provider)], userstore).authenticate(make_request(bearer(token)))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is moved."""
+
+    class Clock:
+        now = 1_800_000_000
+
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(Clock.now, tz)
+
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: Clock.now)
+    monkeypatch.setattr("flask_securest.chain.datetime", Frozen)
+    return Clock
+
+
+def test_a_token_is_good_for_its_user_until_it_expires(clock):
+    provider = TokenAuthenticator(SECRET_KEY, expires_in_seconds=60)
+    token = provider.generate_auth_token("alice")
+    identity = authenticate(provider, token).identity
+    assert identity.user == User("alice")
+    assert identity.scopes is None
+    assert identity.expires_at == datetime.fromtimestamp(clock.now, timezone.utc) + timedelta(seconds=60)
+    clock.now += 59
+    assert authenticate(provider, token).answer is Answer.VERIFIED
+    clock.now += 1
+    assert authenticate(provider, token).answer is Answer.WRONG_CREDENTIALS
+
+
+def test_expired_is_told_apart_from_forged_for_the_log_alone(clock, caplog):
+    provider = TokenAuthenticator(SECRET_KEY, expires_in_seconds=60)
+    client = secured(new_who(), providers=[provider])[0].test_client()
+    good, forged = provider.generate_auth_token("alice"), TokenAuthenticator("another").generate_auth_token("alice")
+    clock.now += 61
+    assert isinstance(authenticate(provider, good).error, ExpiredCredentialsError)
+    assert not isinstance(authenticate(provider, forged).error, ExpiredCredentialsError)
+    expired, wrong = client.get("/who", headers=bearer(good)), client.get("/who", headers=bearer(forged))
+    assert (expired.status, expired.data, str(expired.headers)) == (wrong.status, wrong.data, str(wrong.headers))
+    assert "'a token that has expired'" in caplog.text
+    assert "'a token that was not signed with our keys'" in caplog.text
+
+
+def test_a_token_from_the_future_is_refused(clock):
+    provider = TokenAuthenticator(SECRET_KEY)
+    token = provider.generate_auth_token("alice")
+    clock.now -= 1
+    assert authenticate(provider, token).answer is Answer.WRONG_CREDENTIALS
+
+
+def test_the_newest_key_signs_and_the_former_ones_only_verify():
+    """Two well-known extensions had it the other way round, and signed with the key that was being retired."""
+    old, older, new = (TokenAuthenticator(key) for key in ("old", "older", "new"))
+    rotated = TokenAuthenticator("new", fallback_secret_keys=["old", "older"])
+    for former in (old, older, new):
+        assert authenticate(rotated, former.generate_auth_token("alice")).answer is Answer.VERIFIED
+    token = rotated.generate_auth_token("alice")
+    assert authenticate(new, token).answer is Answer.VERIFIED
+    for former in (old, older):
+        assert authenticate(former, token).answer is Answer.WRONG_CREDENTIALS
+
+
+def test_a_key_may_be_bytes():
+    token = TokenAuthenticator(b"key").generate_auth_token("alice")
+    assert authenticate(TokenAuthenticator("key"), token).answer is Answer.VERIFIED
+
+
+def test_what_else_is_signed_with_the_same_key_is_no_token():
+    from itsdangerous import URLSafeTimedSerializer
+
+    foreign = URLSafeTimedSerializer(SECRET_KEY).dumps({"sub": "alice"})
+    assert authenticate(TokenAuthenticator(SECRET_KEY), foreign).answer is Answer.WRONG_CREDENTIALS
+
+
+@pytest.mark.parametrize("payload", [b"", b"bm90IGpzb24", b"W10", b"e30", b"bnVsbA", b"!!", b"MQ", b"eyJzdWIiOjd9"])
+def test_a_payload_of_ours_that_is_none_is_wrong_and_no_bug(payload):
+    provider = TokenAuthenticator(SECRET_KEY)
+    token = provider._signer.sign(payload).decode()
+    assert authenticate(provider, token).answer is Answer.WRONG_CREDENTIALS
+
+
+def test_a_good_token_with_a_stray_byte_is_not_that_token():
+    """base64 decoders pass over foreign characters, and over bits that they do not need."""
+    provider = TokenAuthenticator(SECRET_KEY)
+    token = provider.generate_auth_token("alice")
+    assert authenticate(provider, token).answer is Answer.VERIFIED
+    stray = [token + tail for tail in ("=", "!", "\xff", "\n", " x", "\x00", "é", ",")]
+    stray += [token[:-5] + char + token[-5:] for char in ("!", "=", "\n", "\xff", " ")]
+    spare_bits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    stray += [token[:-1] + char for char in spare_bits if char != token[-1]]
+    for changed in stray:
+        assert authenticate(provider, changed).answer is Answer.WRONG_CREDENTIALS, changed
+
+
+def test_the_user_is_looked_up_again_on_every_use():
+    provider = TokenAuthenticator(SECRET_KEY)
+    token = provider.generate_auth_token("alice")
+    app, _, securest = secured(new_who(), providers=[provider])
+    assert app.test_client().get("/who", headers=bearer(token)).status_code == 200
+    securest.userstore = SimpleUserstore([User("alice", active=False)])
+    assert app.test_client().get("/who", headers=bearer(token)).status_code == 401
+    securest.userstore = SimpleUserstore([])
+    assert app.test_client().get("/who", headers=bearer(token)).status_code == 401
+
+
+def test_the_user_of_a_token_is_the_stores_own():
+    provider = TokenAuthenticator(SECRET_KEY)
+    identity = authenticate(provider, provider.generate_auth_token("alice"), make_userstore()).identity
+    assert identity.user.roles == {"admin"}
+
+
+@pytest.mark.parametrize(
+    ("scopes", "expected"), [(None, None), ([], frozenset()), (["read", "write"], {"read", "write"}), ({"read"}, {"read"})]
+)
+def test_a_token_carries_its_scopes_and_none_is_no_limit(scopes, expected):
+    provider = TokenAuthenticator(SECRET_KEY)
+    assert authenticate(provider, provider.generate_auth_token("alice", scopes=scopes)).identity.scopes == expected
+
+
+def test_scopes_that_are_a_string_are_a_type_error():
+    with pytest.raises(TypeError):
+        TokenAuthenticator(SECRET_KEY).generate_auth_token("alice", scopes="read")
+
+
+def test_a_token_can_be_issued_to_a_user_a_name_or_the_current_user():
+    provider = TokenAuthenticator(SECRET_KEY)
+    tokens = [provider.generate_auth_token(User("alice")), provider.generate_auth_token("alice")]
+    Who = new_who(post=lambda self: provider.generate_auth_token(current_user))
+    from helpers import chain_of_three
+
+    app, _, _ = secured(Who, providers=chain_of_three())
+    tokens.append(app.test_client().post("/who", headers=ALICE).json)
+    for token in tokens:
+        assert authenticate(provider, token).identity.user.username == "alice"
+
+
+@pytest.mark.parametrize("nobody", ["", None, current_user, object(), 7, True], ids=repr)
+def test_a_token_of_nobody_is_a_value_error(nobody):
+    with pytest.raises(ValueError, match="a token must belong to somebody"):
+        TokenAuthenticator(SECRET_KEY).generate_auth_token(nobody)
+
+
+def test_a_header_of_its_own_carries_the_bare_token_and_nothing_else_does():
+    provider = TokenAuthenticator(SECRET_KEY, header="Authentication-Token")
+    client = secured(new_who(), providers=[provider])[0].test_client()
+    token = provider.generate_auth_token("alice")
+    assert client.get("/who", headers={"Authentication-Token": token}).json["user"] == "alice"
+    refused = client.get("/who", headers=bearer(token))
+    assert refused.status_code == 401
+    assert refused.headers.getlist("WWW-Authenticate") == ['Token realm="api", header="Authentication-Token"']
+    assert client.get("/who", headers={"Authentication-Token": f"Bearer {token}"}).status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_is_compared_without_regard_to_case(scheme):
+    provider = TokenAuthenticator(SECRET_KEY)
+    client = secured(new_who(), providers=[provider])[0].test_client()
+    token = provider.generate_auth_token("alice")
+    assert client.get("/who", headers={"Authorization": f"{scheme} {token}"}).status_code == 200
+
+
+def test_a_token_in_the_url_is_no_credential():
+    """It would end up in logs and in the Referer of the next request."""
+    provider = TokenAuthenticator(SECRET_KEY)
+    client = secured(new_who(), providers=[provider])[0].test_client()
+    token = provider.generate_auth_token("alice")
+    assert client.get(f"/who?auth_token={token}&access_token={token}&token={token}").status_code == 401
+
+
+def test_a_token_does_not_tell_its_key_and_no_secret_key_of_the_application_is_needed():
+    provider = TokenAuthenticator(SECRET_KEY)
+    app, _, _ = secured(new_who(), providers=[provider])
+    assert app.secret_key is None
+    assert current_identity._get_current_object() is None
+    assert SECRET_KEY not in repr(vars(provider))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"secret_key": ""},
+        {"secret_key": b""},
+        {"secret_key": "  "},
+        {"secret_key": None},
+        {"secret_key": 7},
+        {"secret_key": ["a", "b"]},
+        {"fallback_secret_keys": "old"},
+        {"fallback_secret_keys": b"old"},
+        {"fallback_secret_keys": [""]},
+        {"fallback_secret_keys": [None]},
+        {"fallback_secret_keys": 7},
+        {"expires_in_seconds": 0},
+        {"expires_in_seconds": -1},
+        {"expires_in_seconds": 1.5},
+        {"expires_in_seconds": True},
+        {"expires_in_seconds": "600"},
+        {"expires_in_seconds": None},
+        {"header": ""},
+        {"header": "Not A Header"},
+    ],
+    ids=repr,
+)
+def test_an_argument_that_cannot_be_is_told_at_once_and_no_key_is_repeated(arguments):
+    with pytest.raises(ConfigurationError) as caught:
+        TokenAuthenticator(**{"secret_key": SECRET_KEY, **arguments})
+    assert SECRET_KEY not in str(caught.value)
