@@ -1,0 +1,109 @@
+"""The examples run, and do what they say."""
+
+import hmac
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flask_securest.errors import BackendError
+from flask_securest.testing import AuthenticationProviderContract, UserstoreContract
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+import custom_provider  # noqa: E402
+import custom_userstore  # noqa: E402
+import quickstart  # noqa: E402
+
+
+class TestCustomUserstore(UserstoreContract):
+    @pytest.fixture(autouse=True)
+    def _database(self, tmp_path):
+        self.path = tmp_path / "users.db"
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("CREATE TABLE users (username PRIMARY KEY, password_hash, active, roles)")
+            for user in (self.ALICE, self.BOB):
+                row = [user.username, user.password, user.active, " ".join(user.roles)]
+                connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", row)
+
+    def make_userstore(self):
+        return custom_userstore.SQLiteUserstore(self.path)
+
+    def test_a_database_that_cannot_be_read_is_a_back_end_that_is_down(self, tmp_path):
+        with pytest.raises(BackendError):
+            custom_userstore.SQLiteUserstore(tmp_path / "nowhere" / "users.db").get_user("alice")
+
+
+class TestCustomProvider(AuthenticationProviderContract):
+    def make_provider(self):
+        return custom_provider.GatewayAuthenticator(b"shared")
+
+    def good_headers(self, provider):
+        return {"X-Gateway-User": "alice:" + hmac.digest(b"shared", b"alice", "sha256").hex()}
+
+    def wrong_headers(self, provider):
+        signature = hmac.digest(b"shared", b"alice", "sha256").hex()
+        for value in ("alice", "alice:", ":", "alice:0", f":{signature}", f"bob:{signature}"):
+            yield {"X-Gateway-User": value}
+
+
+@pytest.mark.parametrize("name", ["custom_provider", "custom_userstore"])
+def test_an_extension_point_takes_under_40_lines(name):
+    assert len((ROOT / "examples" / f"{name}.py").read_text().splitlines()) < 40
+
+
+@pytest.fixture
+def client(monkeypatch):
+    monkeypatch.setattr(quickstart, "todos", {number: dict(todo) for number, todo in quickstart.todos.items()})
+    return quickstart.app.test_client()
+
+
+def test_the_quickstart_is_closed_but_for_its_health_probe(client):
+    for path in ("/todos", "/todos/1", "/me"):
+        assert client.get(path).status_code == 401
+    assert client.post("/todos", json={"task": "x"}).status_code == 401
+    assert client.post("/tokens").status_code == 401
+    assert client.delete("/todos/1").status_code == 401
+    assert client.get("/health").json == {"status": "ok"}
+
+
+def test_the_quickstart_knows_a_machine_by_its_key_and_people_by_their_passwords(client):
+    assert client.get("/me", headers={"X-API-Key": "demo-key-of-ci"}).json == {"username": "ci", "provider": "api-key"}
+    assert client.get("/me", auth=("alice", "wonderland")).json == {"username": "alice", "provider": "password"}
+    assert client.get("/me", auth=("alice", "x")).status_code == 401
+    created = client.post("/todos", json={"task": "try it"}, auth=("bob", "builder"))
+    assert created.status_code == 201
+    assert created.json == {"3": {"task": "try it", "by": "bob"}}
+    assert client.get("/todos/3", auth=("bob", "builder")).json["task"] == "try it"
+    assert client.get("/todos/9", auth=("bob", "builder")).status_code == 404
+
+
+def test_the_quickstart_lets_admins_delete_and_nobody_else(client):
+    assert client.delete("/todos/1", auth=("bob", "builder")).status_code == 403
+    assert client.delete("/todos/1", headers={"X-API-Key": "demo-key-of-ci"}).status_code == 403
+    assert client.delete("/todos/1", auth=("alice", "wonderland")).status_code == 204
+    assert client.get("/todos/1", auth=("alice", "wonderland")).status_code == 404
+
+
+def test_the_quickstart_issues_tokens_to_whoever_has_something_else_than_a_token(client):
+    issued = client.post("/tokens", auth=("alice", "wonderland")).json
+    assert issued["token_type"] == "Bearer"
+    assert issued["expires_in"] == 600
+    headers = {"Authorization": f"Bearer {issued['access_token']}"}
+    assert client.get("/me", headers=headers).json == {"username": "alice", "provider": "token"}
+    assert client.delete("/todos/1", headers=headers).status_code == 204
+    assert client.post("/tokens", headers=headers).status_code == 401
+    assert client.post("/tokens", headers={"X-API-Key": "demo-key-of-ci"}).status_code == 200
+
+
+def test_the_quickstart_tells_what_to_try():
+    command = [sys.executable, str(ROOT / "examples" / "quickstart.py"), "http://127.0.0.1:1234"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert len(re.findall(r"curl .*http://127\.0\.0\.1:1234/", told)) == 8
+    assert re.search(r"DELETE +/todos/<int:todo_id> +closed +role 'admin'", told)
+    assert re.search(r"GET +/health +public +health probe", told)
