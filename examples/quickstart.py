@@ -61,7 +61,7 @@ class TodoList(Resource):
 @api.resource("/todos/<int:todo_id>")
 class Todo(Resource):
     def get(self, todo_id):
-        return todos[todo_id] if todo_id in todos else ({"message": "there is no such to-do"}, 404)
+        return todos.get(todo_id) or ({"message": "there is no such to-do"}, 404)
 
     @require(roles="admin")
     def delete(self, todo_id):

@@ -35,7 +35,9 @@ def format_traceback(error: BaseException) -> str:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         frames = "".join(traceback.format_tb(current.__traceback__))
-        texts.append(f"Traceback (most recent call last):\n{frames}{type(current).__qualname__}: {_escape(message_of(current))}")
+        texts.append(
+            f"Traceback (most recent call last):\n{frames}{type(current).__qualname__}: {_escape(message_of(current))}"
+        )
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return "\n\nwhich led to:\n\n".join(reversed(texts))
 

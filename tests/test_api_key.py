@@ -91,7 +91,9 @@ def test_registering_the_same_key_for_the_same_client_again_changes_nothing():
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["", None, 7, b"bytes", " key", "key\n", "k\x00ey", "k" * 10_000], ids=lambda k: repr(k)[:12])
+@pytest.mark.parametrize(
+    "key", ["", None, 7, b"bytes", " key", "key\n", "k\x00ey", "k" * 10_000], ids=lambda k: repr(k)[:12]
+)
 def test_a_key_that_no_header_can_carry_is_told_at_once_and_not_repeated(key):
     with pytest.raises(ConfigurationError, match="key must be") as caught:
         HeaderApiKeyAuthenticator().register_key(key)

@@ -86,7 +86,9 @@ def test_a_package_is_not_imported_as_a_whole(name):
     assert not packages & imports_of(name)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if "." in name and not name.endswith(("abstract", "headers"))])
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if "." in name and not name.endswith(("abstract", "headers"))]
+)
 def test_a_concrete_provider_or_store_never_imports_its_sibling(name):
     package = name.split(".")[0]
     siblings = {other for other in own_imports_of(name) if other.startswith(f"{package}.")}

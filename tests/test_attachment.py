@@ -505,7 +505,7 @@ def test_the_right_application_can_be_named_after_the_wrong_one():
 
 @pytest.mark.parametrize("api", [Flask("tests"), "api", Api, object(), 7], ids=repr)
 def test_what_is_no_api_is_an_error(api):
-    with pytest.raises(ConfigurationError, match="api must be a flask_restful.Api"):
+    with pytest.raises(ConfigurationError, match=r"api must be a flask_restful.Api"):
         guard(api)
 
 

@@ -92,9 +92,10 @@ def assert_plain_401(answer, environ, resource):
     assert answer.status_code == 401
     assert answer.json == {"message": "Unauthorized User"}
     assert answer.headers["Cache-Control"] == "no-store"
-    has_token = environ.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer ") and environ[
-        "HTTP_AUTHORIZATION"
-    ].strip().lower() != "bearer"
+    has_token = (
+        environ.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer ")
+        and environ["HTTP_AUTHORIZATION"].strip().lower() != "bearer"
+    )
     assert answer.headers.getlist("WWW-Authenticate") == (REFUSED_BEARER if has_token else CHALLENGES)
     assert set(answer.headers.keys()) == {"Content-Type", "Content-Length", "WWW-Authenticate", "Cache-Control"}
     assert resource.constructed == 0
@@ -147,7 +148,9 @@ def test_good_credentials_are_good_however_they_are_spelt(headers):
 
 
 raw_headers = st.dictionaries(
-    st.sampled_from(["HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_ACCEPT", "HTTP_COOKIE", "HTTP_X_HTTP_METHOD_OVERRIDE"]),
+    st.sampled_from(
+        ["HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_ACCEPT", "HTTP_COOKIE", "HTTP_X_HTTP_METHOD_OVERRIDE"]
+    ),
     st.one_of(
         st.binary(max_size=100).map(lambda raw: raw.decode("latin-1")),
         st.builds(
@@ -182,7 +185,9 @@ def address():
         def log_message(self, *args):
             pass
 
-    with make_server("127.0.0.1", 0, secured(new_who(), providers=[api_key(), *chain_of_three()[1:]])[0], handler_class=Quiet) as server:
+    with make_server(
+        "127.0.0.1", 0, secured(new_who(), providers=[api_key(), *chain_of_three()[1:]])[0], handler_class=Quiet
+    ) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_address

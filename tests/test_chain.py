@@ -32,7 +32,14 @@ WRONG += [Identity(ALICE, expires_at=EARLIER)]
 STATUS = [AccountStatusError("locked"), User("alice", active=False), Identity(User("alice", active=False))]
 STATUS += [SimpleNamespace(username="alice", password=None, active=None, roles=[])]
 OWN_WORDS = [TooManyRequests(), NotFound(), ImATeapot(), HTTPException(response=Response("busy", 503))]
-BUGS = [ValueError("bug"), TypeError, KeyError("alice"), RecursionError(), MemoryError(), ConfigurationError("not set up")]
+BUGS = [
+    ValueError("bug"),
+    TypeError,
+    KeyError("alice"),
+    RecursionError(),
+    MemoryError(),
+    ConfigurationError("not set up"),
+]
 BUGS += [AuthorizationError("not its business"), HTTPException(), HTTPException(response=Response("welcome", 200))]
 BUGS += [RequestRedirect("/elsewhere"), HTTPException(response=Response(status=302))]
 BUGS += [True, False, "alice", "", 1, 0, [], {}, {"username": "alice"}, User, object()]
@@ -107,7 +114,9 @@ def test_a_back_end_that_is_down_makes_it_ask_the_next():
     assert asked == [1, 1]
 
 
-@pytest.mark.parametrize("others", [[None], [BadCredentialsError("wrong")], [BadCredentialsError("wrong"), None]], ids=repr)
+@pytest.mark.parametrize(
+    "others", [[None], [BadCredentialsError("wrong")], [BadCredentialsError("wrong"), None]], ids=repr
+)
 @pytest.mark.parametrize("first", [True, False])
 def test_a_back_end_that_is_down_and_nobody_else_is_never_wrong_credentials(others, first):
     down = BackendError("down", retry_after=7)

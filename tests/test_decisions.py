@@ -5,7 +5,19 @@ import threading
 import pytest
 from flask import Flask, current_app, request
 from flask_restful import Api
-from helpers import ALICE, BOB, Scripted, api_key, basic, chain_of_three, make_userstore, new_who, secured, who, with_key
+from helpers import (
+    ALICE,
+    BOB,
+    Scripted,
+    api_key,
+    basic,
+    chain_of_three,
+    make_userstore,
+    new_who,
+    secured,
+    who,
+    with_key,
+)
 
 from flask_securest import SecuREST, User, authenticators, current_identity, current_user, optional, public, require
 from flask_securest.authentication_providers import PasswordAuthenticator
@@ -170,7 +182,9 @@ class TestCurrentUser:
 
     def test_it_is_the_very_object_that_the_store_has(self):
         seen = []
-        Who = new_who(get=lambda self: seen.append((current_user._get_current_object(), isinstance(current_user, User))))
+        Who = new_who(
+            get=lambda self: seen.append((current_user._get_current_object(), isinstance(current_user, User)))
+        )
         store = make_userstore()
         secured(Who, userstore=store)[0].test_client().get("/who", headers=ALICE)
         assert seen == [(store.get_user("alice"), True)]
@@ -309,7 +323,11 @@ class TestAuthorizationProvider:
 
     def test_it_is_asked_about_verified_callers_alone_and_after_the_rule(self):
         policy = Policy()
-        resources = public(reason="x")(new_who("Open")), optional(new_who("Optional")), require(roles="admin")(new_who())
+        resources = (
+            public(reason="x")(new_who("Open")),
+            optional(new_who("Optional")),
+            require(roles="admin")(new_who()),
+        )
         client = secured(*resources, authorization_provider=policy)[0].test_client()
         assert client.get("/open", headers=ALICE).status_code == 200
         assert client.get("/optional").status_code == 200
@@ -350,7 +368,7 @@ class TestAuthorizationProvider:
             type("Nothing", (AbstractAuthorizationProvider,), {})()
 
 
-class Untellable(Exception):
+class UntellableError(Exception):
     def __str__(self):
         raise RuntimeError("cannot be told")
 
@@ -370,7 +388,7 @@ class TestReportMode:
             {"userstore": None},
             {"providers": [Scripted(ValueError("bug"))]},
             {"providers": [Scripted(True)]},
-            {"providers": [Scripted(Untellable())]},
+            {"providers": [Scripted(UntellableError())]},
             {"providers": [Scripted(BackendError("down"))]},
             {"authorization_provider": Policy(ValueError("bug"))},
         ],
@@ -386,7 +404,11 @@ class TestReportMode:
         for headers in ({}, with_key("wrong"), basic("mallory", "malice")):
             for method in ("GET", "HEAD", "POST", "OPTIONS", "PUT"):
                 got, expected = (each.open("/who", method=method, headers=headers) for each in (client, plain()))
-                assert (got.status, got.data, str(got.headers)) == (expected.status, expected.data, str(expected.headers))
+                assert (got.status, got.data, str(got.headers)) == (
+                    expected.status,
+                    expected.data,
+                    str(expected.headers),
+                )
         assert "would deny 'GET' on 'who'" in caplog.text
         assert "refused" not in caplog.text
 
@@ -478,7 +500,9 @@ class TestSignalsAndLog:
 
     def test_a_missing_role_and_a_back_end_that_is_down_are_logged_with_their_reason(self, caplog):
         secured(require(roles="admin")(new_who()))[0].test_client().get("/who", headers=BOB)
-        assert "(403): api-key: no credentials; password: verified; AuthorizationError: \"the role 'admin'" in caplog.text
+        assert (
+            "(403): api-key: no credentials; password: verified; AuthorizationError: \"the role 'admin'" in caplog.text
+        )
         secured(new_who(), providers=[Scripted(BackendError("no route to host"))])[0].test_client().get("/who")
         assert caplog.records[-1].levelname == "WARNING"
         assert "(503): scripted: back end down 'no route to host'" in caplog.text
@@ -489,21 +513,25 @@ class TestSignalsAndLog:
         assert caplog.records == []
         made = []
 
-        class Telling(Exception):
+        class TellingError(Exception):
             def __str__(self):
                 made.append(1)
                 return "told"
 
         from flask_securest.errors import BadCredentialsError
 
-        error = type("TellingError", (Telling, BadCredentialsError), {})()
+        error = type("Told", (TellingError, BadCredentialsError), {})()
         client = secured(new_who(), providers=[Scripted(error)])[0].test_client()
         caplog.set_level("WARNING", logger="flask_securest")
         client.get("/who")
         assert made == []
 
-    @pytest.mark.parametrize("said", ["x\nERROR root: alice logged in", "x\r\n", "\x1b[2J", "a\u2028b", "\x00"], ids=repr)
-    @pytest.mark.parametrize("kind", [BackendError, AuthorizationError, ValueError, KeyError], ids=lambda kind: kind.__name__)
+    @pytest.mark.parametrize(
+        "said", ["x\nERROR root: alice logged in", "x\r\n", "\x1b[2J", "a\u2028b", "\x00"], ids=repr
+    )
+    @pytest.mark.parametrize(
+        "kind", [BackendError, AuthorizationError, ValueError, KeyError], ids=lambda kind: kind.__name__
+    )
     def test_nobody_outside_can_write_a_line_of_the_log(self, said, kind, caplog):
         """A provider of one's own may well quote the request in its errors."""
 
@@ -514,7 +542,7 @@ class TestSignalsAndLog:
                 raise kind(f"no user {said}") from error
 
         secured(new_who(), providers=[Scripted(quote)])[0].test_client().get("/who")
-        (record,) = caplog.records
+        assert len(caplog.records) == 1
         for hidden in ("\nERROR root", "\r", "\x1b", "\u2028", "\x00"):
             assert hidden not in caplog.text
 
@@ -532,7 +560,7 @@ class TestSignalsAndLog:
         assert "in fail" in caplog.text
 
     def test_an_exception_that_cannot_even_be_told_is_a_500(self, caplog):
-        client = secured(new_who(), providers=[Scripted(Untellable())])[0].test_client()
+        client = secured(new_who(), providers=[Scripted(UntellableError())])[0].test_client()
         assert client.get("/who").status_code == 500
         assert "cannot be made" in caplog.text
 

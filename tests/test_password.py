@@ -26,7 +26,9 @@ def test_there_may_be_several_spaces_behind_the_scheme():
     assert client.get("/who", headers={"Authorization": header}).status_code == 200
 
 
-@pytest.mark.parametrize("password", ["with:colon", ":", "::a:", "pässwörd", "密码🔑", " spaces ", "x" * 1000], ids=ascii)
+@pytest.mark.parametrize(
+    "password", ["with:colon", ":", "::a:", "pässwörd", "密码🔑", " spaces ", "x" * 1000], ids=ascii
+)
 def test_any_password_of_printable_text_works(password):
     store = SimpleUserstore([User("zoë", FAST.hash(password))])
     client = secured(new_who(), providers=passwords(), userstore=store)[0].test_client()

@@ -6,9 +6,7 @@ from flask_securest import passwords
 from flask_securest.errors import ConfigurationError
 from flask_securest.passwords import PasswordHasher
 
-PROFILES = [
-    name for name in vars(passwords) if name.startswith(("RFC_", "OWASP_")) and name != "RFC_9106_HIGH_MEMORY"
-]
+PROFILES = [name for name in vars(passwords) if name.startswith(("RFC_", "OWASP_")) and name != "RFC_9106_HIGH_MEMORY"]
 
 
 def test_a_new_hash_is_argon2id_with_the_parameters_of_rfc_9106():
@@ -52,7 +50,10 @@ def test_every_scheme_that_can_be_asked_for_hashes_and_verifies(scheme):
         ("ldap_sha512_crypt", passlib_hash.ldap_sha512_crypt.using(rounds=1000).hash("secret")),
         ("django_pbkdf2_sha256", passlib_hash.django_pbkdf2_sha256.using(rounds=10).hash("secret")),
         # Made by other programs: openssl passwd -6 and -apr1, slappasswd -h {SSHA}.
-        ("openssl -6", "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1"),
+        (
+            "openssl -6",
+            "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1",
+        ),
         ("openssl -apr1", "$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0"),
     ],
     ids=lambda value: value if " " in value or value.isidentifier() else "",
@@ -69,9 +70,32 @@ def test_a_hash_with_other_parameters_wants_a_rehash():
     assert FAST.needs_rehash("gibberish")
 
 
-MALFORMED = ["", "!", "*", "*LK*", "x", "secret", "$2b$12$short", "$argon2id$v=19$m=1", "$argon2id$v=19$m=8,t=1,p=1$!$!"]
-MALFORMED += ["$6$rounds=99999999999$a$b", "{SSHA}", "{SSHA}!!!", "{CRYPT}", "{CLEARTEXT}secret", "\x00", "é", "$" * 9999]
-MALFORMED += ["$scrypt$ln=99,r=8,p=1$abc$def", "$pbkdf2-sha256$0$a$b", "$argon2id$v=19$m=99999999999,t=1,p=1$c2FsdHNhbHQ$aGFzaA"]
+MALFORMED = [
+    "",
+    "!",
+    "*",
+    "*LK*",
+    "x",
+    "secret",
+    "$2b$12$short",
+    "$argon2id$v=19$m=1",
+    "$argon2id$v=19$m=8,t=1,p=1$!$!",
+]
+MALFORMED += [
+    "$6$rounds=99999999999$a$b",
+    "{SSHA}",
+    "{SSHA}!!!",
+    "{CRYPT}",
+    "{CLEARTEXT}secret",
+    "\x00",
+    "é",
+    "$" * 9999,
+]
+MALFORMED += [
+    "$scrypt$ln=99,r=8,p=1$abc$def",
+    "$pbkdf2-sha256$0$a$b",
+    "$argon2id$v=19$m=99999999999,t=1,p=1$c2FsdHNhbHQ$aGFzaA",
+]
 
 
 @pytest.mark.parametrize("stored", MALFORMED, ids=lambda stored: ascii(stored)[:40])
@@ -150,5 +174,5 @@ def test_neither_plain_text_nor_an_unsalted_scheme_is_verified():
     ids=repr,
 )
 def test_a_scheme_or_parameter_that_cannot_be_is_told_at_once(arguments):
-    with pytest.raises(ConfigurationError, match="scheme must be|PasswordHasher"):
+    with pytest.raises(ConfigurationError, match=r"scheme must be|PasswordHasher"):
         PasswordHasher(**arguments)

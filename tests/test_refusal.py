@@ -1,7 +1,7 @@
 """What a refused client sees."""
 
 import json
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from flask import Response, got_request_exception, make_response
@@ -96,7 +96,13 @@ class TestStatuses:
 
     @pytest.mark.parametrize(
         "answer",
-        [BadCredentialsError("wrong"), AccountStatusError("locked"), User("alice", active=False), None, AuthenticationError("x")],
+        [
+            BadCredentialsError("wrong"),
+            AccountStatusError("locked"),
+            User("alice", active=False),
+            None,
+            AuthenticationError("x"),
+        ],
         ids=repr,
     )
     def test_why_shows_nowhere(self, answer):
@@ -170,7 +176,9 @@ class TestChallenges:
             assert response.status_code == 403
             return response.headers.getlist("WWW-Authenticate")
 
-        assert challenges(tokens.generate_auth_token("alice", scopes=["read"])) == [f'{BEARER}, error="insufficient_scope"']
+        assert challenges(tokens.generate_auth_token("alice", scopes=["read"])) == [
+            f'{BEARER}, error="insufficient_scope"'
+        ]
         assert challenges(tokens.generate_auth_token("bob", scopes=["write"])) == [], "a role is no scope"
         assert challenges(tokens.generate_auth_token("bob")) == []
 
@@ -217,7 +225,7 @@ class TestRepresentations:
         response = app.test_client().get("/who")
         assert response.status_code == 401
         assert response.content_type == "application/xml"
-        assert ElementTree.fromstring(response.data).text == "Unauthorized User"
+        assert ET.fromstring(response.data).text == "Unauthorized User"
         assert response.headers.getlist("WWW-Authenticate") == [API_KEY, BASIC, BEARER]
 
     def test_the_client_is_refused_in_what_it_accepts(self):
@@ -298,7 +306,13 @@ class TestNothingElseHasAHandInIt:
 
         bug = ValueError("bug")
         with got_request_exception.connected_to(hear):
-            for answer in (None, BadCredentialsError("x"), BackendError("down"), TooManyRequests(), AccountStatusError("x")):
+            for answer in (
+                None,
+                BadCredentialsError("x"),
+                BackendError("down"),
+                TooManyRequests(),
+                AccountStatusError("x"),
+            ):
                 answer_of(answer)
             assert heard == []
             answer_of(bug)
@@ -442,7 +456,9 @@ class TestErrorHandler:
         assert response.json == {"message": "Unauthorized User"}
         assert "the error_handler failed for a 401" in caplog.text
 
-    @pytest.mark.parametrize("answer", [({"a": object()}, 401), ({"a": 1}, "401 Nope"), ({"a": 1}, None), object()], ids=repr)
+    @pytest.mark.parametrize(
+        "answer", [({"a": object()}, 401), ({"a": 1}, "401 Nope"), ({"a": 1}, None), object()], ids=repr
+    )
     def test_an_answer_that_cannot_be_rendered_is_logged_and_the_plain_refusal_is_sent(self, answer, caplog):
         response = self.refuse(lambda *told: answer)
         assert response.status_code == 401

@@ -150,7 +150,12 @@ class TestSubclasses:
 
         Mixin = require(roles="c")(Mixin)
         Base = cls(require(roles="a"), get=method(require(roles="b")))
-        Made = cls(require(roles="d"), require(roles="e"), bases=(Mixin, Base), get=method(require(roles="f"), require(any_role=["g", "h"])))
+        Made = cls(
+            require(roles="d"),
+            require(roles="e"),
+            bases=(Mixin, Base),
+            get=method(require(roles="f"), require(any_role=["g", "h"])),
+        )
         requirement = rule_of(Made).requirement
         assert requirement.roles == set("abcdef")
         assert requirement.any_role == {frozenset({"g", "h"})}
@@ -333,7 +338,9 @@ class TestRequire:
         assert statuses(for_admins(new_who()), {}, providers=[Scripted(Row())]) == [200]
 
     def test_it_says_in_words_what_it_asks_for(self):
-        requirement = rule_of(cls(require(roles=["b", "a"], any_role=["c", "d"], scopes="read", any_scope=["x", "y"]), get=method()))
+        requirement = rule_of(
+            cls(require(roles=["b", "a"], any_role=["c", "d"], scopes="read", any_scope=["x", "y"]), get=method())
+        )
         assert str(requirement.requirement) == (
             "role 'a' and role 'b' and role 'c' or 'd' and scope 'read' and scope 'x' or 'y'"
         )
@@ -490,7 +497,7 @@ def test_the_census_lists_what_every_method_asks_for_and_where_that_is_written()
     class Extended(Resource):
         def post(self): ...
 
-    app, api, securest = secured(Todo, Search, Extended, providers=chain_of_three())
+    app, _, securest = secured(Todo, Search, Extended, providers=chain_of_three())
     app.add_url_rule("/plain", view_func=lambda: "", endpoint="plain")
     everybody = ("api-key", "password", "token")
     here = "test_the_census_lists_what_every_method_asks_for_and_where_that_is_written.<locals>"

@@ -47,9 +47,15 @@ def test_nobody_is_a_store_too():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"users": [{"username": "a"}, {"username": "b"}, {"username": "a"}]}, r"user 'a' stands there twice.*users\[2\]"),
+        (
+            {"users": [{"username": "a"}, {"username": "b"}, {"username": "a"}]},
+            r"user 'a' stands there twice.*users\[2\]",
+        ),
         ([User("a"), User("a")], r"user 'a' stands there twice.*users\[1\]"),
-        ({"users": [{"username": "a", "groups": ["ops"]}]}, r"user 'a' \(users\[0\]\) is in the group 'ops'.*groups: none"),
+        (
+            {"users": [{"username": "a", "groups": ["ops"]}]},
+            r"user 'a' \(users\[0\]\) is in the group 'ops'.*groups: none",
+        ),
         ([User("a", groups=["ops"])], "user 'a'.*'ops', which is not defined"),
         (
             {"users": [{"username": "a", "groups": ["x"]}], "groups": [{"name": "ops"}]},
@@ -72,7 +78,10 @@ def test_nobody_is_a_store_too():
         ({"users": [], "groups": [{"roles": ["a"]}]}, r"groups\[0\] has no 'name'"),
         ({"users": [], "groups": [{"name": ""}]}, r"groups\[0\]: the name must be a string"),
         ({"users": [], "groups": [{"name": "a"}, {"name": "a"}]}, "group 'a' stands there twice"),
-        ({"users": [], "groups": [{"name": "a", "roles": "admin"}]}, r"group 'a' \(groups\[0\]\): roles must be a collection"),
+        (
+            {"users": [], "groups": [{"name": "a", "roles": "admin"}]},
+            r"group 'a' \(groups\[0\]\): roles must be a collection",
+        ),
         ({"users": [], "groups": [{"name": "a", "role": ["admin"]}]}, "fields that are not known: 'role'"),
         ({"users": [], "groups": ["ops"]}, r"groups\[0\] must be a mapping"),
         ({"users": [], "groups": "ops"}, "groups must be a list"),

@@ -128,7 +128,8 @@ def test_the_user_of_a_token_is_the_stores_own():
 
 
 @pytest.mark.parametrize(
-    ("scopes", "expected"), [(None, None), ([], frozenset()), (["read", "write"], {"read", "write"}), ({"read"}, {"read"})]
+    ("scopes", "expected"),
+    [(None, None), ([], frozenset()), (["read", "write"], {"read", "write"}), ({"read"}, {"read"})],
 )
 def test_a_token_carries_its_scopes_and_none_is_no_limit(scopes, expected):
     provider = TokenAuthenticator(SECRET_KEY)

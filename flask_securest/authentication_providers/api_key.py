@@ -36,6 +36,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         # the digest of a guess begins with. A key has enough entropy of its own; a password hash would only be slow.
         self._secret = secrets.token_bytes(32)
         self._clients: dict[bytes, tuple[bytes, Identity]] = {}
+        self._identities: dict[str, Identity] = {}
 
     def register_key(self, key: str, app_name: str = "default") -> None:
         """Let the bearer of ``key`` in as ``app_name``.
@@ -58,7 +59,8 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         _, known = self._clients.get(digest, (digest, None))
         if known is not None and known.app_name != app_name:
             raise ConfigurationError(f"the key of {app_name!r} already belongs to {known.app_name!r}")
-        self._clients[digest] = digest, Identity(User(app_name), self.name, app_name=app_name)
+        identity = self._identities.setdefault(app_name, Identity(User(app_name), self.name, app_name=app_name))
+        self._clients[digest] = digest, identity
 
     @property
     def authenticated_app_name(self) -> str | None:

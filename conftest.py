@@ -1,0 +1,100 @@
+"""Run every code block of the README and of the docstrings."""
+
+import collections
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from sybil import Sybil
+from sybil.document import PythonDocStringDocument
+from sybil.parsers.rest import CodeBlockParser, DocTestParser, PythonCodeBlockParser
+
+ROOT = Path(__file__).parent
+
+
+class Demo:
+    """``make demo``, on a free port, in the environment that the tests run in."""
+
+    process = None
+    url = ""
+
+    def start(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        # What make demo would install first is installed already.
+        installed = ["-o", f"{sys.prefix}/.demo", "-o", f"{sys.prefix}/bin/python"]
+        command = ["make", "demo", f"VENV={sys.prefix}", f"PORT={port}", *installed]
+        self.process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=5):
+                    return
+            except (urllib.error.URLError, ConnectionError):
+                assert self.process.poll() is None, "make demo has ended"
+                time.sleep(0.1)
+        raise AssertionError("make demo does not answer")
+
+    def stop(self):
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(20)
+            self.process = None
+
+
+def run_command(example):
+    """Run ``make demo`` as it stands; of what would run these very tests again, see that make knows it."""
+    command = example.parsed.strip()
+    if command == "make demo":
+        example.namespace["demo"].start()
+    else:
+        subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def run_session(example):
+    """Run each line behind ``$`` and compare what it prints."""
+    demo = example.namespace["demo"]
+    steps = [step.partition("\n") for step in example.parsed.strip().removeprefix("$ ").split("\n$ ")]
+    for command, _, expected in steps:
+        command = command.replace("http://127.0.0.1:5000", demo.url)
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout.strip() == expected.strip(), command
+
+
+readme = Sybil(
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser("bash", run_command),
+        CodeBlockParser("console", run_session),
+    ],
+    patterns=["README.rst"],
+    setup=lambda namespace: namespace.update(demo=Demo(), __name__="readme"),
+    teardown=lambda namespace: namespace["demo"].stop(),
+)
+
+
+def setup_docstrings(namespace):
+    from flask_securest import passwords, signals, testing
+    from flask_securest.authentication_providers import headers
+
+    for module in (passwords, signals, testing, headers):
+        namespace.update(vars(module))
+    namespace.update(refused=collections.Counter())
+
+
+docstrings = Sybil(
+    parsers=[PythonCodeBlockParser(), DocTestParser()],
+    patterns=["flask_securest/**/*.py", "flask_securest/*.py"],
+    document_types={".py": PythonDocStringDocument},
+    setup=setup_docstrings,
+)
+
+pytest_collect_file = (readme + docstrings).pytest()
