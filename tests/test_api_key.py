@@ -92,7 +92,7 @@ def test_registering_the_same_key_for_the_same_client_again_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    "key", ["", None, 7, b"bytes", " key", "key\n", "k\x00ey", "k" * 10_000], ids=lambda k: repr(k)[:12]
+    "key", ["", None, 7, b"bytes", " key", "key\n", "k\x00ey", "\ud800", "k" * 10_000], ids=lambda k: repr(k)[:12]
 )
 def test_a_key_that_no_header_can_carry_is_told_at_once_and_not_repeated(key):
     with pytest.raises(ConfigurationError, match="key must be") as caught:

@@ -47,8 +47,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         """
         if not isinstance(key, str) or not key:
             raise ConfigurationError(f"key must be a string, not empty; it is of type {type(key).__name__}")
-        sent = key.encode()
-        if key != key.strip() or not key.isprintable() or len(sent) > MAX_CREDENTIALS_BYTES:
+        if key != key.strip() or not key.isprintable() or len(sent := key.encode()) > MAX_CREDENTIALS_BYTES:
             raise ConfigurationError(
                 "key must be printable, without white space at its ends, and at most "
                 f"{MAX_CREDENTIALS_BYTES} bytes long: no header can carry it otherwise"
