@@ -3,6 +3,7 @@
 Run it with ``make demo``, or ``python examples/quickstart.py`` to see what to try.
 """
 
+import logging
 import os
 import secrets
 import sys
@@ -26,13 +27,18 @@ users = SimpleUserstore(
         "users": [
             {"username": "alice", "password": hasher.hash("wonderland"), "groups": ["staff"]},
             {"username": "bob", "password": hasher.hash("builder")},
+            {"username": "ci"},  # the machine: without it its tokens would be nobody's, see below
         ],
         "groups": [{"name": "staff", "roles": ["admin"]}],
     }
 )
 api_keys = HeaderApiKeyAuthenticator("X-API-Key")
 api_keys.register_key(os.environ.get("CI_API_KEY", "demo-key-of-ci"), app_name="ci")
+# A random secret is one process's own: with several workers, or to survive a restart, set TOKEN_SECRET_KEY.
 tokens = TokenAuthenticator(os.environ.get("TOKEN_SECRET_KEY") or secrets.token_bytes(32), expires_in_seconds=600)
+
+logging.basicConfig(format="%(levelname)s %(message)s")
+logging.getLogger("flask_securest").setLevel(logging.INFO)  # tells why a request was refused
 
 app = Flask(__name__)
 api = Api(app)
@@ -102,6 +108,7 @@ The API is at {url}. What to try:
   curl -u alice:wonderland {url}/me                   # a person, by name and password
   curl -u bob:builder -X DELETE {url}/todos/1         # 403: bob is no admin
   curl -u alice:wonderland -X DELETE {url}/todos/1    # alice is
+  curl -u bob:builder -H 'Content-Type: application/json' -d '{{"task": "try it"}}' {url}/todos
   curl -u bob:builder -X POST {url}/tokens            # a token, for:
   curl -H 'Authorization: Bearer <access_token>' {url}/me
 
@@ -111,5 +118,5 @@ Which of its methods ask for what:
 if __name__ == "__main__":
     print(WHAT_TO_TRY.format(url=sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:5000"))
     for route in securest.route_census():
-        print(f"  {route.verb:6} {route.url:20} {route.access:6} {route.requirement or route.reason}")
+        print(f"  {route.verb:6} {route.url:20} {route.access:8} {route.requirement or route.reason}")
     print()

@@ -7,131 +7,40 @@ in :mod:`flask_securest.gate`.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from flask import Blueprint, Flask, current_app
 from flask.blueprints import BlueprintSetupState
 from flask.views import http_method_funcs
-from flask_restful import Api
+from flask_restful import Api, Resource
 
+from .checks import require_type
 from .errors import ConfigurationError
-from .gate import Guard, GuardedApp, GuardedView
-from .rules import resolve_rule
+from .gate import GuardedApp, full_endpoint
+from .guard import ApiGuard, GuardedView
+from .resolution import resolve_rule
 
-_ATTACHMENT = "_flask_securest_attachment"  # on a guarded Api
-
-
-class Attachment:
-    """Guard one Api, in every application that it is or will be part of.
-
-    :param api: the Api
-    :param guard: whom to ask about its requests
-    """
-
-    def __init__(self, api: Api, guard: Guard) -> None:
-        self.api = api
-        self.guard = guard
-        self.apps: list[GuardedApp] = []
-        self._deferred_endpoints: set[str] = set()
-        self._register_view = api._register_view
-        self._init_app = api._init_app
-        # On the instance, for the class has other instances.
-        api._register_view = self._register_and_guard_view
-        api._init_app = self._init_and_guard_app
-        if api.blueprint is not None:
-            self._guard_when_registered(api.blueprint)
-
-    def _register_and_guard_view(self, app: Any, resource: type, *urls: Any, **kwargs: Any) -> None:
-        """Do what ``Api._register_view`` does, and guard what came of it."""
-        before = set(self.api.endpoints)
-        self._register_view(app, resource, *urls, **kwargs)
-        added = self.api.endpoints - before if urls else set()
-        if self.api.blueprint is None:
-            self.guard_app(app, added)
-        elif self.api.blueprint_setup is not None:
-            self.guard_app(self.api.blueprint_setup.app, added)
-        else:
-            self._guard_when_registered(self.api.blueprint)
-
-    def _init_and_guard_app(self, app: Flask) -> None:
-        """Do what ``Api._init_app`` does, and guard the application.
-
-        A Blueprint's own views come later, see :meth:`_guard_when_registered`.
-        """
-        self._init_app(app)
-        self.guard_app(app, self.api.endpoints if self.api.blueprint is None else ())
-
-    def _guard_when_registered(self, blueprint: Blueprint) -> None:
-        """See to it that what has been added to ``blueprint`` so far is guarded wherever it gets registered.
-
-        What is added to a Blueprint reaches an application when the Blueprint is registered there, by functions that
-        are called one after the other; ours has to come after them. (By hand, for ``blueprint.record`` refuses after
-        the first registration, and there may be a second application.)
-        """
-        deferred = blueprint.deferred_functions
-        if self._guard_registered in deferred:
-            deferred.remove(self._guard_registered)
-        deferred.append(self._guard_registered)
-        self._deferred_endpoints = set(self.api.endpoints)
-
-    def _guard_registered(self, state: BlueprintSetupState) -> None:
-        app = cast(Flask, state.app)  # Flask declares the base class that it shares with Quart
-        self.guard_app(app, self._deferred_endpoints)
-
-    def guard_app(self, app: Flask, endpoints: Iterable[str]) -> None:
-        """Guard views of this Api in ``app``.
-
-        :param app: the application
-        :param endpoints: which of them, by the names that the Api knows them by
-        :raises ConfigurationError: one of them is not there, so that there may be an open view under another name; or
-            the rules of one contradict each other
-        """
-        guarded_app = GuardedApp.of(app)
-        guarded_app.add(self)
-        if guarded_app not in self.apps:
-            self.apps.append(guarded_app)
-        for name in endpoints:
-            endpoint = self._full_endpoint(name)
-            view = guarded_app.guard(endpoint, self)
-            if view is None:
-                raise ConfigurationError(
-                    f"the endpoint {endpoint!r} of the Api is not in the application {app.name!r}. Is it another "
-                    "application that the Api belongs to (app=...)? Was the Resource added without a URL? Or has a "
-                    "decorator of the Api changed the name of the view? Then it needs functools.wraps."
-                )
-            _make_coroutines_work(view.resource)
-            for verb in getattr(view.resource, "methods", None) or ():
-                resolve_rule(view.resource, verb)
-
-    def views(self) -> Iterator[GuardedView]:
-        """Yield the guarded views of this Api, in all its applications."""
-        for app in self.apps:
-            yield from app.views_of(self)
-
-    def owns(self, endpoint: str) -> bool:
-        """Return whether ``endpoint``, as an application knows it, is one of this Api's."""
-        return any(self._full_endpoint(name) == endpoint for name in self.api.endpoints)
-
-    def _full_endpoint(self, name: str) -> str:
-        # Flask-RESTful registers views under the Blueprint's own name, even if it is nested, or was registered under
-        # another one.
-        return name if self.api.blueprint is None else f"{self.api.blueprint.name}.{name}"
+_ATTACHMENT = "__flask_securest_attachment__"  # on a guarded Api
 
 
-def attach(api: Api, guard: Guard, app: Flask | None) -> Attachment:
+def attach(api: Api, guard: ApiGuard, app: Flask | None) -> None:
     """Guard an Api.
 
+    An Api remembers only the last of the applications that it belongs to: with several, attach before the second, or
+    name each.
+
     :param api: the Api
-    :param guard: whom to ask about its requests
+    :param guard: who guards it
     :param app: the application, where the Api has kept no reference to it
     :raises ConfigurationError: it cannot be guarded, or another guard guards it
     """
-    if not isinstance(api, Api):
-        raise ConfigurationError(f"api must be a flask_restful.Api, not {api!r}")
-    if not isinstance(app, (Flask, type(None))):
-        raise ConfigurationError(f"app must be a Flask application, not {app!r}")
+    require_type(api, Api, "api")
+    if app is not None:
+        require_type(app, Flask, "app")
     attachment: Attachment | None = vars(api).get(_ATTACHMENT)
     if attachment is not None and attachment.guard is not guard:
         raise ConfigurationError("the Api is already guarded by another SecuREST object; one Api has one guard")
@@ -145,8 +54,9 @@ def attach(api: Api, guard: Guard, app: Flask | None) -> Attachment:
         attachment = Attachment(api, guard)
         setattr(api, _ATTACHMENT, attachment)
     for known in apps:
-        attachment.guard_app(known, api.endpoints)
-    return attachment
+        # The same pair twice changes nothing.
+        if not GuardedApp.of(known).knows(api):
+            attachment.guard_app(known)
 
 
 def _find_app(api: Api) -> Flask | None:
@@ -156,26 +66,154 @@ def _find_app(api: Api) -> Flask | None:
     return api.app if isinstance(api.app, Flask) else None
 
 
+class Attachment:
+    """Guard one Api, in every application that it is or will be part of.
+
+    :param api: the Api
+    :param guard: who guards it
+    """
+
+    def __init__(self, api: Api, guard: ApiGuard) -> None:
+        self.api = api
+        self.guard = guard
+        # On this Api alone: the class has others, which must stay as they are.
+        for name in ("add_resource", "_register_view"):
+            setattr(api, name, self._guarding_what_is_added(getattr(api, name)))
+        self._init_app = api._init_app
+        api._init_app = self._init_and_guard_app
+        if api.blueprint is not None:
+            self._guard_when_registered(api.blueprint)
+
+    def _guarding_what_is_added(self, add: Callable[..., None]) -> Callable[..., None]:
+        """Return a function that does what ``add`` does, and guards what came of it.
+
+        :param add: ``Api.add_resource(resource, *urls, ...)``, or ``Api._register_view(app, resource, *urls, ...)``,
+            which the other one calls, unless a subclass goes its own way
+        """
+
+        @functools.wraps(add)
+        def add_and_guard(*args: Any, **kwargs: Any) -> None:
+            app = args[0] if args and isinstance(args[0], Flask) else _find_app(self.api)
+            resource = next((each for each in args[:2] if isinstance(each, type)), None)
+            with self._guarding_new_views(app, resource):
+                add(*args, **kwargs)
+            if self.api.blueprint is not None and self.api.blueprint_setup is None:
+                self._guard_when_registered(self.api.blueprint)
+
+        return add_and_guard
+
+    def _init_and_guard_app(self, app: Flask) -> None:
+        """Do what ``Api._init_app`` does, and guard the application.
+
+        A Blueprint's own views come later, see :meth:`_guard_when_registered`.
+        """
+        with self._guarding_new_views(app, None):
+            self._init_app(app)
+
+    @contextmanager
+    def _guarding_new_views(self, app: Flask | None, resource: type | None) -> Iterator[None]:
+        """Guard every view function that gets into ``app`` meanwhile, under whatever name, and be it half-done."""
+        if app is None:
+            yield
+            return
+        guarded_app = GuardedApp.of(app)
+        guarded_app.add(self.api, self.guard)
+        before = dict(app.view_functions)
+        try:
+            yield
+        finally:
+            new = [name for name, function in app.view_functions.items() if before.get(name) is not function]
+            views = [guarded_app.guard_view(endpoint, self.api, self.guard, resource) for endpoint in new]
+        for view in views:
+            _check(view)
+
+    def _guard_when_registered(self, blueprint: Blueprint) -> None:
+        """See to it that what has been added to ``blueprint`` so far is guarded wherever it gets registered.
+
+        What is added to a Blueprint reaches an application when the Blueprint is registered there, by functions that
+        are called one after the other; ours has to come after them. (By hand, for ``blueprint.record`` refuses after
+        the first registration, and there may be a second application.)
+        """
+        deferred = blueprint.deferred_functions
+        if self._guard_registered in deferred:
+            deferred.remove(self._guard_registered)
+        deferred.append(self._guard_registered)
+
+    def _guard_registered(self, state: BlueprintSetupState) -> None:
+        self.guard_app(cast(Flask, state.app))  # Flask declares the base class that it shares with Quart
+
+    def guard_app(self, app: Flask) -> None:
+        """Guard all views of this Api in an application.
+
+        :param app: the application
+        :raises ConfigurationError: one of them is not there, so that there may be an open view under another name; or
+            the rules of one make no sense
+        """
+        guarded_app = GuardedApp.of(app)
+        guarded_app.add(self.api, self.guard)
+        if self.api.blueprint is not None and self.api.blueprint not in app.blueprints.values():
+            return  # its views come when it is registered
+        for name in list(self.api.endpoints):
+            endpoint = full_endpoint(self.api, name)
+            if endpoint not in app.view_functions:
+                raise ConfigurationError(
+                    f"the endpoint {endpoint!r} of the Api is not in the application {app.name!r}. Is it another "
+                    "application that the Api belongs to (app=...)? Was the Resource added without a URL? Or has a "
+                    "decorator of the Api changed the name of the view? Then it needs functools.wraps."
+                )
+            _check(guarded_app.guard_view(endpoint, self.api, self.guard))
+
+
+def _check(view: GuardedView) -> None:
+    """Raise if a view could only ever be refused, and prepare its class.
+
+    :raises ConfigurationError: its Resource cannot be told, or its rules make no sense
+    """
+    if view.resource is None:
+        raise ConfigurationError(
+            f"a decorator of the view {view.endpoint!r} hides which Resource it is: it needs functools.wraps"
+        )
+    _make_coroutines_work(view.resource)
+    for verb in getattr(view.resource, "methods", None) or ():
+        resolve_rule(view.resource, verb)
+
+
 def _make_coroutines_work(resource: Any) -> None:
     """Let ``async def`` methods of a Resource class be awaited.
 
     Flask awaits the views that it calls itself; Flask-RESTful calls the methods of a Resource, and would try to render
-    the coroutine. ``method_decorators`` is its own place for this; another Api that shares the class can only gain.
+    the coroutine. ``method_decorators`` is its own place for this. Ours comes last, and leaves alone what another one
+    has awaited already.
     """
+    if getattr(resource, "dispatch_request", None) is not Resource.dispatch_request:
+        return  # it calls its methods itself
     verbs = [verb for verb in http_method_funcs if inspect.iscoroutinefunction(getattr(resource, verb, None))]
-    if not verbs:
-        return
     decorators = resource.method_decorators
+    if not verbs or not isinstance(decorators, Iterable):
+        return
     if not isinstance(decorators, Mapping):
-        if _ensure_sync not in decorators:
-            resource.method_decorators = [_ensure_sync, *decorators]
+        if _awaiting not in decorators:
+            resource.method_decorators = [*decorators, _awaiting]
         return
     if "get" in verbs and getattr(resource, "head", None) is None:
         verbs.append("head")  # it runs get, with the decorators of head
-    missing = [verb for verb in verbs if _ensure_sync not in decorators.get(verb, ())]
-    added = {verb: [_ensure_sync, *decorators.get(verb, ())] for verb in missing}
+    missing = [verb for verb in verbs if _awaiting not in decorators.get(verb, ())]
+    added = {verb: [*decorators.get(verb, ()), _awaiting] for verb in missing}
     resource.method_decorators = {**decorators, **added}
 
 
-def _ensure_sync(method: Callable[..., Any]) -> Callable[..., Any]:
-    return current_app.ensure_sync(method)
+def _awaiting(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls ``method`` and, if it answers with a coroutine, returns what that comes to."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        answer = method(*args, **kwargs)
+        if not inspect.iscoroutine(answer):
+            return answer
+
+        async def wait() -> Any:
+            return await answer
+
+        return current_app.ensure_sync(wait)()
+
+    return call

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .gate import Guard, GuardedApp
-from .rules import USE_DEFAULT, Access, Rule, resolve_rule
+from .errors import ConfigurationError
+from .gate import GuardedApp
+from .guard import ApiGuard
+from .resolution import Rule, answers, resolve_rule
+from .rules import Access
 
 
 class Route(NamedTuple):
@@ -16,10 +18,10 @@ class Route(NamedTuple):
     :param url: the URL rule, with its variables
     :param verb: the method
     :param endpoint: the endpoint
-    :param access: ``"closed"``, ``"optional"`` or ``"public"``
+    :param access: ``"closed"``, ``"optional"`` or ``"public"``; ``"broken"`` if every request is refused with a 500
     :param authenticators: the names of those that are asked, in this order
     :param requirement: the roles and scopes that are asked for, in words
-    :param reason: why it is public
+    :param reason: why it is public, or what is broken
     :param source: where ``access`` is written
     """
 
@@ -33,40 +35,38 @@ class Route(NamedTuple):
     source: str
 
 
-def take_census(guarded_app: GuardedApp, guard: Guard, default_chain: tuple[str, ...]) -> Iterator[Route]:
-    """Yield the methods of all URLs of an application that ``guard`` guards.
+def take_census(guard: ApiGuard) -> Iterator[Route]:
+    """Yield the methods of all URLs that are guarded.
 
     HEAD is left out where it runs ``get``, and so is OPTIONS where Flask answers it itself.
 
-    :param default_chain: the names of the providers of the default chain
+    :param guard: by whom
     """
-    for url_rule in guarded_app.app.url_map.iter_rules():
-        view = guarded_app.find_view(url_rule.endpoint)
-        if view is None or view.guard is not guard:
-            continue
-        for verb in url_rule.methods or ():
-            if verb == "OPTIONS" and getattr(url_rule, "provide_automatic_options", False):
+    for app in {view.app for view in guard.views}:
+        guarded_app = GuardedApp.of(app)
+        for url_rule in app.url_map.iter_rules():
+            view = guarded_app.find_view(url_rule.endpoint)
+            if view is None or view.guard is not guard:
                 continue
-            if verb == "HEAD" and getattr(view.resource, "head", None) is None:
-                continue
-            rule = resolve_rule(view.resource, verb)
-            yield Route(
-                url_rule.rule,
-                verb,
-                url_rule.endpoint,
-                rule.access.value,
-                () if rule.access is Access.PUBLIC else _name_authenticators(rule, default_chain),
-                str(rule.requirement),
-                rule.reason or "",
-                rule.source,
-            )
+            for verb in url_rule.methods or ():
+                if verb == "OPTIONS" and getattr(url_rule, "provide_automatic_options", False):
+                    continue
+                if verb == "HEAD" and not answers(view.resource or object, "head"):
+                    continue
+                yield Route(url_rule.rule, verb, url_rule.endpoint, *_describe(guard, view.resource or object, verb))
 
 
-def _name_authenticators(rule: Rule, default_chain: tuple[str, ...]) -> tuple[str, ...]:
-    names: list[str] = []
-    for authenticator in rule.authenticators or (USE_DEFAULT,):
-        if isinstance(authenticator, AbstractAuthenticationProvider):
-            names.append(authenticator.name)
-        else:
-            names.extend(default_chain if authenticator is USE_DEFAULT else [str(authenticator)])
-    return tuple(dict.fromkeys(names))
+def _describe(guard: ApiGuard, resource: type, verb: str) -> tuple[str, tuple[str, ...], str, str, str]:
+    try:
+        rule = resolve_rule(resource, verb)
+        asked = () if rule.access is Access.PUBLIC else _name_providers(guard, rule)
+    except ConfigurationError as error:
+        return "broken", (), "", str(error), ""
+    return rule.access.value, asked, str(rule.requirement), rule.reason or "", rule.source
+
+
+def _name_providers(guard: ApiGuard, rule: Rule) -> tuple[str, ...]:
+    providers = guard.find_providers(rule)
+    if not providers:
+        raise ConfigurationError("there is no authentication provider to ask")
+    return tuple(name for name, _ in providers)

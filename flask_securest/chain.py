@@ -18,6 +18,7 @@ from werkzeug.wrappers import Request
 
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
+from .checks import require_list
 from .errors import (
     AccountStatusError,
     AuthenticationError,
@@ -25,6 +26,7 @@ from .errors import (
     ConfigurationError,
     ExpiredCredentialsError,
 )
+from .logs import forget_frames
 from .models import Identity, require_user
 from .userstores.abstract import AbstractUserstore
 
@@ -63,10 +65,11 @@ class Attempt(NamedTuple):
     seconds: float | None
 
 
-#: Attempts as bare tuples, which cost a tenth to make: most often nobody reads them.
+#: Attempts as bare tuples, which cost a quarter to make: most often nobody reads them.
 _Trail = list[tuple[str, Answer, Exception | None, float | None]]
 
 
+# Not frozen, for one is made for every request, and freezing would triple what that costs. Nobody changes it.
 @dataclass(slots=True, eq=False)
 class Outcome:
     """Hold what a chain has found out about one request.
@@ -111,16 +114,14 @@ class Chain:
         headers = ["Authorization"]
         for name, provider in self.providers:
             provider.check_configuration(userstore)
-            if isinstance(provider.credential_headers, str):
-                raise ConfigurationError(
-                    f"credential_headers of the provider {name!r} must be a tuple of header names, "
-                    f"such as ({provider.credential_headers!r},), not a string"
-                )
-            headers += provider.credential_headers
+            headers += require_list(provider.credential_headers, f"credential_headers of the provider {name!r}")
         self._environ_keys = frozenset(map(environ_key, headers))
 
     def has_credentials(self, request: Request) -> bool:
-        """Return whether ``request`` has any header in which credentials of this chain travel, be it a blank one."""
+        """Return whether a request has any header in which credentials of this chain travel, be it a blank one.
+
+        :param request: the request
+        """
         return not self._environ_keys.isdisjoint(request.environ)
 
     def authenticate(self, request: Request, *, timed: bool = False) -> Outcome:
@@ -183,16 +184,16 @@ def _read_error(error: Exception) -> Answer:
         answer = Answer.OWN_REFUSAL
     else:
         return Answer.BUG
-    # Nobody reads the traceback of an expected answer, and its frames would keep the request, with its credentials, in
-    # memory until the next garbage collection.
-    error.__traceback__ = None
+    # It is expected: nobody reads its traceback.
+    forget_frames(error)
     return answer
 
 
 def status_of(error: HTTPException) -> int:
-    """Return the status with which Werkzeug answers ``error``.
+    """Return the status with which Werkzeug answers an ``HTTPException``.
 
-    One that was made around a Response (``abort(Response("welcome"))``) has that one's, which may well be 200.
+    :param error: the exception. One that was made around a Response (``abort(Response("welcome"))``) has the status of
+        that one, which may well be 200.
     """
     if error.response is not None:
         return error.response.status_code

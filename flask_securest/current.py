@@ -3,10 +3,14 @@
 The answer is kept on the request object and never in ``flask.g``: a nested test client or a
 ``test_request_context`` shares ``g`` with the request around it, and would see that one's user. The request
 object is each request's own, with threads, greenlets and coroutines alike.
+
+A guarded view may call another one, which may be public, or guarded by another chain, and so has a caller of its own;
+and it may call several at once, in threads or coroutines. Such a call has its verdict in a context variable.
 """
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import NamedTuple, Protocol
 
 from flask import Request, has_request_context, request
@@ -14,7 +18,7 @@ from werkzeug.local import LocalProxy
 
 from .models import Identity, UserModel
 
-#: Where a request object keeps, in its ``__dict__``, the verdict by which it goes on: a :class:`HasCaller`.
+#: Where a request object keeps, in its ``__dict__``, the verdict by which it came through the gate.
 IN_FORCE = "flask_securest.in_force"
 
 
@@ -36,12 +40,26 @@ class HasCaller(Protocol):
         """Return who sent the request."""
 
 
+#: The request, and the verdict by which a view was called from within it.
+INNER_CALL: ContextVar[tuple[Request, HasCaller] | None] = ContextVar("flask_securest.inner_call", default=None)
+
+
+def get_in_force(request: Request) -> HasCaller | None:
+    """Return the verdict by which what is running now may run, or ``None`` if there is none.
+
+    :param request: the request object itself, not a proxy of it
+    """
+    inner = INNER_CALL.get()
+    if inner is not None and inner[0] is request:
+        return inner[1]
+    return request.__dict__.get(IN_FORCE)
+
+
 def get_caller() -> Caller:
     """Return who sent the current request; anonymous where there is no request."""
     if not has_request_context():
         return ANONYMOUS
-    current: Request = request._get_current_object()  # type: ignore[attr-defined]
-    verdict: HasCaller | None = current.__dict__.get(IN_FORCE)
+    verdict = get_in_force(request._get_current_object())  # type: ignore[attr-defined]
     return ANONYMOUS if verdict is None else verdict.caller
 
 

@@ -5,6 +5,7 @@ This is the policy decision point; in :mod:`flask_securest.gate` its verdicts ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from werkzeug.exceptions import HTTPException
@@ -14,47 +15,42 @@ from .authorization_providers.abstract import AbstractAuthorizationProvider, Dec
 from .chain import Answer, Chain, Outcome, status_of
 from .current import ANONYMOUS, Caller
 from .errors import AuthenticationError, AuthorizationError, BackendError
-from .logs import message_of
+from .logs import forget_frames, message_of
 from .models import Identity
 from .requirement import NO_REQUIREMENT
-from .rules import Access, Rule
+from .resolution import Rule
+from .rules import Access
 
 #: With which status each answer of a chain is refused; those that are not here are bugs.
 _STATUS_OF_ANSWER = {
-    Answer.NO_CREDENTIALS: 401,
     Answer.WRONG_CREDENTIALS: 401,
     Answer.ACCOUNT_STATUS: 401,
     Answer.BACKEND_DOWN: 503,
 }
 
 
+# Not frozen, for one is made for every request, and freezing would triple what that costs. Nobody changes it.
 @dataclass(slots=True, eq=False)
 class Verdict:
     """Hold what has been decided about a request for one Resource.
 
+    :param policy: by which it was decided
     :param status: the status with which the request is refused; ``None``: it goes on
-    :param target: the Resource, with the verb
-    :param chain: who was to be asked; ``None`` where nobody was
     :param outcome: what the chain has found out; ``None`` where it did not run
     :param error: why it is refused
     :param insufficient_scope: whether credentials with more scopes would have been enough
-    :param earlier: the verdict before this one on the same request
     """
 
+    policy: Policy
     status: int | None
-    target: Target
-    chain: Chain | None = None
     outcome: Outcome | None = None
     error: Exception | None = None
     insufficient_scope: bool = False
-    earlier: Verdict | None = None
 
-    def find(self, target: Target) -> Verdict | None:
-        """Return the one among this verdict and the earlier ones that is about ``target``, or ``None``."""
-        verdict: Verdict | None = self
-        while verdict is not None and verdict.target is not target:
-            verdict = verdict.earlier
-        return verdict
+    @property
+    def target(self) -> Target:
+        """Return the Resource, with the verb and the endpoint."""
+        return self.policy.target
 
     @property
     def identity(self) -> Identity | None:
@@ -84,44 +80,90 @@ class Verdict:
         """
         parts = []
         for attempt in self.outcome.attempts if self.outcome is not None else ():
-            said = f" {message_of(attempt.error)!r}" if attempt.error is not None else ""
+            said = f" {_quote(attempt.error)}" if attempt.error is not None else ""
             parts.append(f"{attempt.provider}: {attempt.answer.value}{said}")
         if self.error is not None and (self.outcome is None or self.identity is not None):
-            parts.append(f"{type(self.error).__name__}: {message_of(self.error)!r}")
+            parts.append(f"{type(self.error).__name__}: {_quote(self.error)}")
         return "; ".join(parts)
 
 
-class ChainPolicy:
-    """Decide requests with one verb for one endpoint by asking a chain.
+def _quote(error: BaseException) -> str:
+    """Return the message of an error, and that of the error it was raised from."""
+    cause = error.__cause__
+    return repr(message_of(error)) + (f" (from {type(cause).__name__}: {message_of(cause)!r})" if cause else "")
 
+
+class Policy:
+    """Decide requests with one verb for one endpoint.
+
+    :param view: the guarded view, as an identity
+    :param target: the endpoint, its Resource and the verb
+    :param chain: whom to ask; ``None`` where nobody has to be asked
+    """
+
+    __slots__ = ("chain", "target", "view")
+
+    def __init__(self, view: object, target: Target, chain: Chain | None) -> None:
+        self.view = view
+        self.target = target
+        self.chain = chain
+
+
+class FixedPolicy(Policy):
+    """Decide all requests alike: what is public, and what has been configured wrongly.
+
+    :param view: the guarded view, as an identity
+    :param target: the endpoint, its Resource and the verb
+    :param error: what is wrong; ``None`` for what is public
+    """
+
+    __slots__ = ("verdict",)
+
+    def __init__(self, view: object, target: Target, error: Exception | None = None) -> None:
+        super().__init__(view, target, None)
+        self.verdict = Verdict(self, None if error is None else 500, error=error)
+
+
+class ChainPolicy(Policy):
+    """Decide by asking a chain.
+
+    :param view: the guarded view, as an identity
     :param target: the endpoint, its Resource and the verb
     :param rule: what the method asks for
     :param chain: whom to ask
     :param authorization_provider: asked about verified callers, after the rule's own requirement
     """
 
-    __slots__ = ("_authorization_provider", "_chain", "_rule", "target")
+    __slots__ = ("_authorization_provider", "_chain", "_rule")
 
     def __init__(
-        self, target: Target, rule: Rule, chain: Chain, authorization_provider: AbstractAuthorizationProvider | None
+        self,
+        view: object,
+        target: Target,
+        rule: Rule,
+        chain: Chain,
+        authorization_provider: AbstractAuthorizationProvider | None,
     ) -> None:
-        self.target = target
+        super().__init__(view, target, chain)
         self._rule = rule
         self._chain = chain
         self._authorization_provider = authorization_provider
 
-    def decide(self, request: Request, earlier: Verdict | None, timed: bool) -> Verdict:
-        """Return the verdict on ``request``.
+    def decide(self, request: Request, earlier: Iterable[Verdict], *, timed: bool) -> Verdict:
+        """Return the verdict on a request.
 
         :param request: the request
-        :param earlier: the newest of the verdicts that there are on this very request. What the chain has found out
-            for one of them holds for all: who sent a request does not depend on what it asks for. Whether it may go on
-            does.
+        :param earlier: the verdicts that there are on this very request. What the chain has found out for one of them
+            holds for all: who sent a request does not depend on what it asks for. Whether it may go on does.
         :param timed: whether to take down how long each provider takes
         :raises Exception: a bug of an authorization provider, or a user whose attributes are not what they should be
         """
-        chain = self._chain
-        outcome = (earlier and self._find_outcome(earlier)) or chain.authenticate(request, timed=timed)
+        for verdict in earlier:
+            if verdict.policy.chain is self._chain and verdict.outcome is not None:
+                outcome = verdict.outcome
+                break
+        else:
+            outcome = self._chain.authenticate(request, timed=timed)
         identity = outcome.identity
         if identity is None:
             return self._decide_unknown(request, outcome)
@@ -131,48 +173,36 @@ class ChainPolicy:
                 return self._forbid(outcome, decision)
         if self._authorization_provider is not None:
             return self._authorize(self._authorization_provider, identity, outcome)
-        return Verdict(None, self.target, chain, outcome)
-
-    def _find_outcome(self, earlier: Verdict) -> Outcome | None:
-        verdict: Verdict | None = earlier
-        while verdict is not None:
-            if verdict.chain is self._chain and verdict.outcome is not None:
-                return verdict.outcome
-            verdict = verdict.earlier
-        return None
+        return Verdict(self, None, outcome)
 
     def _decide_unknown(self, request: Request, outcome: Outcome) -> Verdict:
         """Return the verdict on a request for which no provider has vouched."""
-        verdict = Verdict(_STATUS_OF_ANSWER.get(outcome.answer, 500), self.target, self._chain, outcome, outcome.error)
         if outcome.answer is Answer.NO_CREDENTIALS:
-            verdict.error = AuthenticationError("no credentials")
             # A blank header is an attempt too: who tries to be somebody must not be taken for nobody. And optional
             # never weakens require: an anonymous caller has no role.
             opened = self._rule.access is Access.OPTIONAL and not self._rule.requirement
             if opened and not self._chain.has_credentials(request):
-                return Verdict(None, self.target, self._chain, outcome)
-        elif verdict.own_words is not None:
-            verdict.status = status_of(verdict.own_words)
-        return verdict
+                return Verdict(self, None, outcome)
+            return Verdict(self, 401, outcome, AuthenticationError("no credentials"))
+        if outcome.answer is Answer.OWN_REFUSAL and isinstance(outcome.error, HTTPException):
+            return Verdict(self, status_of(outcome.error), outcome, outcome.error)
+        return Verdict(self, _STATUS_OF_ANSWER.get(outcome.answer, 500), outcome, outcome.error)
 
     def _authorize(self, provider: AbstractAuthorizationProvider, identity: Identity, outcome: Outcome) -> Verdict:
         try:
             decision = provider.authorize(identity, self.target)
-        except AuthorizationError as refused:
-            return Verdict(403, self.target, self._chain, outcome, refused)
-        except BackendError as down:
-            return Verdict(503, self.target, self._chain, outcome, down)
+        except (AuthorizationError, BackendError) as error:
+            forget_frames(error)
+            return Verdict(self, 403 if isinstance(error, AuthorizationError) else 503, outcome, error)
         if not isinstance(decision, Decision):
             raise TypeError(
                 f"{type(provider).__name__}.authorize must return a Decision, not {type(decision).__name__}"
             )
-        return Verdict(None, self.target, self._chain, outcome) if decision else self._forbid(outcome, decision)
+        return Verdict(self, None, outcome) if decision else self._forbid(outcome, decision)
 
     def _forbid(self, outcome: Outcome, decision: Decision) -> Verdict:
         error = AuthorizationError(decision.reason)
-        return Verdict(403, self.target, self._chain, outcome, error, decision.insufficient_scope)
+        return Verdict(self, 403, outcome, error, insufficient_scope=decision.insufficient_scope)
 
 
-#: How requests with one verb for one endpoint are decided: all alike, where nobody has to be asked (so it is with what
-#: is public, and with what has been configured wrongly), or by asking a chain.
-Policy = Verdict | ChainPolicy
+AnyPolicy = FixedPolicy | ChainPolicy

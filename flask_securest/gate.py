@@ -8,23 +8,26 @@ Each single place to hook into Flask and Flask-RESTful has a hole, so there are 
 - a *wrapper* around each view function, which is also there when a view function is called directly, or when the
   ``before_request_funcs`` have been cleared.
 
-Whichever comes first asks for the verdict, the other sees the same one. Each alone keeps the Api closed.
+Whichever comes first asks for the verdict, the other sees the same one. Each alone keeps the Api closed. What happens
+inside of a guarded view comes after both: a decorator of the Api, or a Resource with a ``dispatch_request`` of its own,
+that changes the method of the request has to ask again itself.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Request, request
-from flask_restful import Api, Resource
+from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .current import IN_FORCE
-from .decision import Policy, Verdict
+from .current import IN_FORCE, INNER_CALL, get_in_force
+from .decision import Verdict
 from .errors import AuthorizationError, ConfigurationError
-from .rules import has_rule
+from .guard import ApiGuard, GuardedView
+from .rules import get_statement
 
 ViewFunction = Callable[..., Any]
 
@@ -33,92 +36,56 @@ _MARK = "__flask_securest_view__"  # on a guarded view function; functools.wraps
 _current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
 
-class Guard(Protocol):
-    """Who decides about requests."""
+def wrap(function: ViewFunction, view: GuardedView) -> ViewFunction:
+    """Return a view function that is behind its guard.
 
-    @property
-    def enforces(self) -> bool:
-        """Return whether a request that is refused stays out; if not, refusals are reported only."""
-
-    def admit(self, request: Request, view: GuardedView) -> WerkzeugResponse | None:
-        """Return the refusal of ``request``; or ``None`` if it goes on, with its verdict in force. It never raises.
-
-        The verdict for a view and a verb is made once, and the same ever after.
-        """
-
-    def forbid(self, request: Request, view: GuardedView, error: AuthorizationError) -> WerkzeugResponse:
-        """Return the refusal of a request whose view has said itself that the caller may not do this."""
-
-
-class GuardedApi(Protocol):
-    """What there is to know of an Api that is guarded."""
-
-    api: Api
-    guard: Guard
-
-    def owns(self, endpoint: str) -> bool:
-        """Return whether ``endpoint``, as an application knows it, is one of this Api's."""
-
-
-class GuardedView:
-    """Hold one guarded endpoint of an application.
-
-    :param owner: the Api that it belongs to
-    :param view: the view function, which tells the Resource class. If some decorator has lost it, the endpoint goes by
-        the rules of a Resource of which nothing is said: closed.
-    :param endpoint: the endpoint as the application knows it
+    :param function: the view function as it was registered
+    :param view: which view it is
     """
 
-    __slots__ = ("api", "endpoint", "guard", "policies", "resource")
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        current = _current_request()
+        verdict: Verdict | None = get_in_force(current)  # type: ignore[assignment]  # nobody else puts any in force
+        if verdict is None or verdict.policy.view is not view or verdict.policy.target.verb != current.method:
+            # It did not come through the gate, or another view is calling this one, or somebody has changed the method
+            # of the request since.
+            return _judge_and_call(current, view, function, args, kwargs)
+        try:
+            return function(*args, **kwargs)
+        except AuthorizationError as error:
+            return view.guard.forbid(current, view, verdict, error)
 
-    def __init__(self, owner: GuardedApi, view: ViewFunction | None, endpoint: str) -> None:
-        self.guard = owner.guard
-        self.api = owner.api
-        self.resource: type = getattr(view, "view_class", Resource)
-        self.endpoint = endpoint
-        #: How requests with each verb are decided, as far as the guard has worked it out yet.
-        self.policies: dict[str, Policy] = {}
+    setattr(guarded, _MARK, view)
+    return guarded
 
-    def wrap(self, view: ViewFunction) -> ViewFunction:
-        """Return ``view`` behind this guard."""
 
-        @functools.wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            current = _current_request()
-            in_force: Verdict | None = current.__dict__.get(IN_FORCE)
-            if in_force is None or in_force.target.view is not self or in_force.target.verb != current.method:
-                # It did not come through the gate, or another view is calling this one, or somebody has changed the
-                # method of the request since.
-                return self._admit_and_call(current, guarded, args, kwargs)
-            try:
-                return view(*args, **kwargs)
-            except AuthorizationError as error:
-                return self.guard.forbid(current, self, error)
-
-        setattr(guarded, _MARK, self)
-        return guarded
-
-    def _admit_and_call(self, request: Request, guarded: ViewFunction, args: Any, kwargs: Any) -> Any:
-        before = request.__dict__.get(IN_FORCE)
-        refusal = self.guard.admit(request, self)
+def _judge_and_call(current: Request, view: GuardedView, function: ViewFunction, args: Any, kwargs: Any) -> Any:
+    verdict = view.guard.judge(current, view)
+    if verdict.status is not None:
+        refusal = view.guard.refuse(current, view, verdict)
         if refusal is not None:
             return refusal
-        try:
-            return guarded(*args, **kwargs)
-        finally:
-            # A view that has called this one has its own caller again afterwards.
-            request.__dict__[IN_FORCE] = before
+    token = INNER_CALL.set((current, verdict))
+    try:
+        return function(*args, **kwargs)
+    except AuthorizationError as error:
+        return view.guard.forbid(current, view, verdict, error)
+    finally:
+        INNER_CALL.reset(token)
 
 
 class GuardedApp:
     """Hold the guarded views of one application, and the gate in front of them.
 
     It is ``app.extensions["securest"]``.
+
+    :param app: the application
     """
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.apis: list[GuardedApi] = []
+        self._apis: list[tuple[Api, ApiGuard]] = []
         self._views: dict[str, GuardedView] = {}
         # By endpoint, for which view function this has been found out, and what.
         self._known: dict[str, tuple[ViewFunction | None, GuardedView | None]] = {}
@@ -127,61 +94,82 @@ class GuardedApp:
 
     @classmethod
     def of(cls, app: Flask) -> GuardedApp:
-        """Return the one of this application."""
+        """Return the one of an application.
+
+        :param app: the application, or a proxy of it
+        """
+        app = getattr(app, "_get_current_object", lambda: app)()
         guarded_app: GuardedApp | None = app.extensions.get("securest")
         if guarded_app is None:
             guarded_app = app.extensions["securest"] = cls(app)
         return guarded_app
 
-    def add(self, api: GuardedApi) -> None:
-        """Take the endpoints of another guarded Api into account."""
-        if api not in self.apis:
-            self.apis.append(api)
+    def knows(self, api: Api) -> bool:
+        """Return whether endpoints of this Api are taken into account.
+
+        :param api: the Api
+        """
+        return any(known is api for known, _ in self._apis)
+
+    def add(self, api: Api, guard: ApiGuard) -> None:
+        """Take the endpoints of a guarded Api into account, those to come included.
+
+        :param api: the Api
+        :param guard: its guard
+        """
+        if not self.knows(api):
+            self._apis.append((api, guard))
         self._known.clear()
 
-    def guard(self, endpoint: str, api: GuardedApi) -> GuardedView | None:
-        """Put the wrapper around a view function, unless it is there, and return what is guarded now.
+    def guard_view(self, endpoint: str, api: Api, guard: ApiGuard, resource: type | None = None) -> GuardedView:
+        """Put the wrapper around a view function, unless it is there.
 
-        :returns: ``None`` if there is no such endpoint
+        The same function may be registered under several endpoints: each of them gets a wrapper.
+
+        :param endpoint: the endpoint, as the application knows it
+        :param api: the Api that it belongs to
+        :param guard: the guard of the Api
+        :param resource: the Resource class behind it, where the view function does not tell
+        :returns: what is guarded now
         """
-        view = self.app.view_functions.get(endpoint)
-        if view is None:
-            return None
-        guarded_view = self._views.get(endpoint)
-        if guarded_view is None:
-            guarded_view = self._views[endpoint] = GuardedView(api, view, endpoint)
-        if getattr(view, _MARK, None) is not guarded_view:
-            self.app.view_functions[endpoint] = guarded_view.wrap(view)
-        return guarded_view
-
-    def views_of(self, api: GuardedApi) -> Iterator[GuardedView]:
-        """Yield the guarded views of one of the Apis."""
-        return (view for view in self._views.values() if view.api is api.api)
+        functions = self.app.view_functions
+        function = functions[endpoint]
+        resource = getattr(function, "view_class", resource)
+        for name in [name for name, other in functions.items() if other is function]:
+            view = self._views.get(name)
+            if view is None or (resource is not None and view.resource is not resource):
+                view = self._views[name] = GuardedView(self.app, api, guard, name, resource)
+            if getattr(function, _MARK, None) is not view:
+                functions[name] = wrap(function, view)
+        self._known.clear()
+        return self._views[endpoint]
 
     def find_view(self, endpoint: str) -> GuardedView | None:
         """Return the guarded view behind an endpoint, or ``None`` if it is not guarded.
 
-        :raises ConfigurationError: a plain view has a rule, and nobody who would enforce it
+        :param endpoint: the endpoint, as the application knows it
         """
-        return self._find_view(endpoint)[1]
+        return self._look_up(endpoint)[1]
 
-    def _find_view(self, endpoint: str) -> tuple[ViewFunction | None, GuardedView | None]:
-        view = self.app.view_functions.get(endpoint)
-        found: GuardedView | None = self._views.get(endpoint) or getattr(view, _MARK, None)
-        if found is None:
-            owner = next((api for api in self.apis if api.owns(endpoint)), None)
-            if owner is not None:
-                found = self._views[endpoint] = GuardedView(owner, view, endpoint)
-            elif has_rule(view) and any(api.guard.enforces for api in self.apis):
-                raise ConfigurationError(
-                    f"the view {endpoint!r} has a rule and is no Resource of a guarded Api: nobody would enforce it"
-                )
-        self._known[endpoint] = view, found
-        return view, found
+    def _look_up(self, endpoint: str) -> tuple[ViewFunction | None, GuardedView | None]:
+        function = self.app.view_functions.get(endpoint)
+        view: GuardedView | None = self._views.get(endpoint) or getattr(function, _MARK, None)
+        if view is None:
+            for api, guard in self._apis:
+                if any(full_endpoint(api, name) == endpoint for name in api.endpoints):
+                    resource = getattr(function, "view_class", None)
+                    view = self._views[endpoint] = GuardedView(self.app, api, guard, endpoint, resource)
+                    break
+        self._known[endpoint] = function, view
+        return function, view
 
     def _make_gate(self) -> Callable[[], WerkzeugResponse | None]:
-        """Return the function that comes before everything else; a plain one, for Flask inspects it every time."""
-        app, known, find_view = self.app, self._known, self._find_view
+        """Return the function that comes before everything else.
+
+        It is no bound method, for Flask asks on every request whether it is a coroutine function, and finds the answer
+        for a plain function soonest.
+        """
+        app, known, look_up = self.app, self._known, self._look_up
 
         def gate() -> WerkzeugResponse | None:
             current = _current_request()
@@ -191,12 +179,41 @@ class GuardedApp:
             endpoint = rule.endpoint
             found = known.get(endpoint)
             if found is None or found[0] is not app.view_functions.get(endpoint):
-                found = find_view(endpoint)
+                found = look_up(endpoint)
             view = found[1]
             if view is None:
+                self._refuse_plain_view_with_rule(found[0])
                 return None
             if current.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
                 return None  # Flask answers it itself; a CORS preflight carries no credentials
-            return view.guard.admit(current, view)
+            verdict = view.guard.judge(current, view)
+            if verdict.status is not None:
+                refusal = view.guard.refuse(current, view, verdict)
+                if refusal is not None:
+                    return refusal
+            current.__dict__[IN_FORCE] = verdict
+            return None
 
         return gate
+
+    def _refuse_plain_view_with_rule(self, function: ViewFunction | None) -> None:
+        """Raise if a view that nobody guards has a rule: its author believes that somebody does.
+
+        :raises ConfigurationError: it has one
+        """
+        if function is not None and get_statement(function).closes() and any(g.mode != "report" for _, g in self._apis):
+            raise ConfigurationError(
+                f"the view {function.__name__!r} has a rule, and is no Resource of a guarded Api: nobody enforces it"
+            )
+
+
+def full_endpoint(api: Api, name: str) -> str:
+    """Return an endpoint of an Api as an application knows it.
+
+    Flask-RESTful registers views under the Blueprint's own name, even if it is nested, or was registered under another
+    one.
+
+    :param api: the Api
+    :param name: the endpoint as the Api knows it
+    """
+    return name if api.blueprint is None else f"{api.blueprint.name}.{name}"

@@ -12,7 +12,7 @@ def get_logger(name: str) -> logging.Logger:
     An exception that we did not foresee may quote the request: ``ValueError: no user 'x'`` with a line feed in the
     name would otherwise write a line that looks like one of ours.
 
-    :param name: ``__name__``
+    :param name: the module's ``__name__``
     """
     logger = logging.getLogger(name)
     logger.addFilter(_escape_traceback)
@@ -23,31 +23,65 @@ def _escape_traceback(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
         # Formatters use this text, where there is one, instead of formatting exc_info themselves.
-        record.exc_text = format_traceback(error)
+        try:
+            record.exc_text = format_traceback(error)
+        except Exception:
+            record.exc_text = f"{type(error).__qualname__} (a traceback that cannot be made)"
     return True
 
 
 def format_traceback(error: BaseException) -> str:
-    """Return the traceback of ``error`` and of what led to it, with control characters escaped in the messages."""
-    texts: list[str] = []
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        frames = "".join(traceback.format_tb(current.__traceback__))
-        texts.append(
-            f"Traceback (most recent call last):\n{frames}{type(current).__qualname__}: {_escape(message_of(current))}"
-        )
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return "\n\nwhich led to:\n\n".join(reversed(texts))
+    """Return the traceback of ``error`` and of what led to it, with control characters escaped in the messages.
+
+    :param error: the error
+    """
+    return "\n\nwhich led to:\n\n".join(_format_one(each) for each in reversed(_chain_of(error)))
+
+
+def forget_frames(error: BaseException) -> None:
+    """Take the frames from ``error`` and from what led to it.
+
+    They would keep whatever was being done, such as a request with its credentials, in memory until the next garbage
+    collection; and what ``from None`` hides may quote it.
+
+    :param error: an error whose traceback nobody reads
+    """
+    for each in _chain_of(error):
+        traceback.clear_frames(each.__traceback__)
+        each.__traceback__ = None
+        if each.__suppress_context__:
+            each.__context__ = None
 
 
 def message_of(error: BaseException) -> str:
-    """Return the message of ``error``, whatever happens; it may hold anything."""
+    """Return the message of ``error``, whatever happens; it may hold anything.
+
+    :param error: the error
+    """
     try:
         return str(error)
     except Exception:
         return "(an exception whose message cannot be made)"
+
+
+def _chain_of(error: BaseException) -> list[BaseException]:
+    """Return ``error`` and what led to it, the latest first."""
+    found: dict[int, BaseException] = {}
+    current: BaseException | None = error
+    while current is not None and id(current) not in found:
+        found[id(current)] = current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return list(found.values())
+
+
+def _format_one(error: BaseException) -> str:
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    lines = [f"Traceback (most recent call last):\n{frames}{type(error).__qualname__}: {_escape(message_of(error))}"]
+    lines += [f"note: {_escape(str(note))}" for note in getattr(error, "__notes__", ())]
+    # The members of an ExceptionGroup, which Python knows from 3.11 on.
+    members = getattr(error, "exceptions", ())
+    lines += [f"of these:\n{format_traceback(member)}" for member in members if isinstance(member, BaseException)]
+    return "\n".join(lines)
 
 
 def _escape(text: str) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -61,25 +60,48 @@ def require_user(answer: object) -> UserModel:
     if isinstance(answer, User):
         return answer
     username = getattr(answer, "username", None)
+    # "false", read from a directory or a file, is true; and so is a method that has not been called.
+    active = getattr(answer, "active", "missing")
+    # A string of roles would be searched for substrings: "admin" in "administrator". A mapping {"admin": False} has it.
     roles = getattr(answer, "roles", None)
     if (
         not isinstance(username, str)
         or not username
         or not hasattr(answer, "password")
-        or not hasattr(answer, "active")
-        # A string of roles would be searched for substrings: "admin" in "administrator".
-        or isinstance(roles, (str, bytes))
+        or not isinstance(active, (int, type(None)))
+        or isinstance(roles, (str, bytes, Mapping))
         or not isinstance(roles, Collection)
     ):
         raise TypeError(
-            "a user must have username (a string, not empty), password, active and roles (a collection of names); "
-            f"an object of type {type(answer).__name__} has not"
+            "a user must have username (a string, not empty), password, active (True or False) and roles (a collection "
+            f"of names); an object of type {type(answer).__name__} has not"
         )
     return answer  # type: ignore[return-value]  # mypy cannot see that the attributes were just looked at
 
 
+class ReadOnlyDict(Mapping[str, Any]):
+    """Hold a dict that cannot be written into. Unlike ``MappingProxyType`` it can be copied and pickled."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
 _NO_NAMES: frozenset[str] = frozenset()
-_NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
+_NO_ATTRIBUTES = ReadOnlyDict({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +140,7 @@ class User:
             # "false", read from a file, is true.
             raise TypeError(f"active of user {self.username!r} must be True or False, not {self.active!r}")
         if not isinstance(self.attributes, Mapping):
-            raise TypeError(f"attributes of user {self.username!r} must be a mapping, not {self.attributes!r}")
+            raise TypeError(f"attributes of user {self.username!r} must be a mapping, not {type(self.attributes)}")
         # A token of an API without a userstore makes a User for every request: what is not given costs nothing.
         if self.roles is not _NO_NAMES:
             object.__setattr__(self, "roles", collect_names(self.roles, what=f"roles of user {self.username!r}"))
@@ -126,7 +148,7 @@ class User:
             object.__setattr__(self, "groups", collect_names(self.groups, what=f"groups of user {self.username!r}"))
         if self.attributes is not _NO_ATTRIBUTES:
             # A store hands the same User to every request: a view that wrote into it would write into the next one's.
-            object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+            object.__setattr__(self, "attributes", ReadOnlyDict(self.attributes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +189,4 @@ class Identity:
 
         :param provider: the registered name
         """
-        if self.provider == provider:
-            return self
-        return Identity(
-            self.user,
-            provider,
-            scopes=self.scopes,
-            credential_id=self.credential_id,
-            app_name=self.app_name,
-            expires_at=self.expires_at,
-        )
+        return replace(self, provider=provider)

@@ -8,15 +8,14 @@ that no other family recognises (``!``, ``*LK*``, a stolen hash) would itself be
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Mapping
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from passlib.context import CryptContext
-from passlib.exc import UnknownHashError
 
-from .errors import ConfigurationError
+from .errors import BackendError, ConfigurationError
 from .logs import get_logger
 
 _log = get_logger(__name__)
@@ -28,8 +27,8 @@ def _profile(**parameters: Any) -> Mapping[str, Any]:
 
 # Named parameters for PasswordHasher(**PROFILE). memory_cost is in KiB.
 
-#: RFC 9106, section 4, the second recommended option: t=3, 64 MiB, p=4. This is the default, for it is what
-#: passlib and argon2-cffi make by default too.
+#: RFC 9106, section 4, the second recommended option: t=3, 64 MiB, p=4. The default, for it is what passlib and
+#: argon2-cffi make by default too.
 RFC_9106_LOW_MEMORY = _profile(scheme="argon2", time_cost=3, memory_cost=65536, parallelism=4)
 
 #: RFC 9106, section 4, the first recommended option: t=1, 2 GiB, p=4.
@@ -48,6 +47,16 @@ OWASP_BCRYPT = _profile(scheme="bcrypt", rounds=12)
 #: OWASP Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256: 600 000 rounds.
 OWASP_PBKDF2_SHA256 = _profile(scheme="pbkdf2_sha256", rounds=600_000)
 
+#: OWASP Password Storage Cheat Sheet, PBKDF2-HMAC-SHA512: 210 000 rounds.
+OWASP_PBKDF2_SHA512 = _profile(scheme="pbkdf2_sha512", rounds=210_000)
+
+#: What ``PasswordHasher("scheme")`` uses where no parameters are given; for those that are not here, passlib's own.
+#: For PBKDF2 those are from 2016, and a twentieth of what is needed now.
+_DEFAULTS = {
+    profile["scheme"]: {name: value for name, value in profile.items() if name != "scheme"}
+    for profile in (RFC_9106_LOW_MEMORY, OWASP_SCRYPT, OWASP_BCRYPT, OWASP_PBKDF2_SHA256, OWASP_PBKDF2_SHA512)
+}
+
 #: The schemes that new hashes can be made with: salted, and slow on purpose.
 HASHING_SCHEMES = ("argon2", "bcrypt", "bcrypt_sha256", "scrypt", "pbkdf2_sha256", "pbkdf2_sha512", "sha512_crypt")
 
@@ -62,13 +71,24 @@ VERIFIED_SCHEMES = (
     *("django_pbkdf2_sha256", "django_bcrypt_sha256", "django_argon2"),
 )
 
+#: The longest password, in bytes of UTF-8. The crypt(3) families take time in proportion to it: ten seconds of
+#: somebody else's processor for four kilobytes (CWE-400).
+MAX_PASSWORD_BYTES = 256
+
+#: These look at no more than the first 72 bytes.
+_BCRYPT = ("bcrypt", "ldap_bcrypt")
+_MAX_BCRYPT_BYTES = 72
+
+#: hashlib.scrypt takes at most this much memory: 128 * N * r bytes.
+_MAX_SCRYPT_BYTES = 2**31 - 1
+
 
 class PasswordHasher:
     """Hash and verify passwords.
 
     :param scheme: the scheme of new hashes, one of :data:`HASHING_SCHEMES`
-    :param parameters: its parameters by passlib's names, for example ``rounds=12`` for bcrypt; without any, argon2
-        uses :data:`RFC_9106_LOW_MEMORY`, and the others passlib's defaults
+    :param parameters: its parameters by passlib's names, for example ``rounds=12`` for bcrypt; without any, those of
+        RFC 9106 or OWASP
     :raises ConfigurationError: an unknown scheme or parameter, or a value that the scheme does not allow
 
     .. code-block:: python
@@ -79,25 +99,35 @@ class PasswordHasher:
     def __init__(self, scheme: str = "argon2", **parameters: Any) -> None:
         if scheme not in HASHING_SCHEMES:
             raise ConfigurationError(f"scheme must be one of {', '.join(HASHING_SCHEMES)}; it is {scheme!r}")
-        if scheme == "argon2" and not parameters:
-            parameters = {name: value for name, value in RFC_9106_LOW_MEMORY.items() if name != "scheme"}
+        parameters = parameters or _DEFAULTS.get(scheme, {})
+        if not {"salt", "salt_size"}.isdisjoint(parameters):
+            raise ConfigurationError("a salt cannot be configured: every hash gets a random one of its own")
         try:
-            CryptContext(schemes=[scheme]).handler(scheme).using(**parameters)
+            handler = CryptContext(schemes=[scheme]).handler(scheme).using(**parameters)
             self._context = CryptContext(
                 schemes=VERIFIED_SCHEMES,
                 default=scheme,
                 deprecated="auto",
                 **{f"{scheme}__{name}": value for name, value in parameters.items()},
             )
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(f"PasswordHasher({scheme!r}, **{parameters!r}): {error}") from error
+        self._settings = f"{scheme} {sorted(parameters.items())}"
+        if scheme == "scrypt" and 128 * 2**handler.default_rounds * handler.block_size > _MAX_SCRYPT_BYTES:
+            raise ConfigurationError(f"PasswordHasher({scheme!r}, **{parameters!r}): that takes more than 2 GiB")
 
     def hash(self, password: str) -> str:
         """Return a new salted hash of ``password``.
 
-        :raises ValueError: a password that the scheme cannot take, such as one over 72 bytes with bcrypt
+        :param password: the password; it is hashed in Unicode's normal form C, which is what clients send
+            (RFC 7617, section 2.1; RFC 8265, section 4.2)
+        :raises ValueError: it is longer than :data:`MAX_PASSWORD_BYTES`, or than 72 bytes with bcrypt
         """
-        return str(self._context.hash(password))
+        normal = unicodedata.normalize("NFC", password)
+        most = _MAX_BCRYPT_BYTES if self._context.default_scheme() in _BCRYPT else MAX_PASSWORD_BYTES
+        if len(normal.encode()) > most:
+            raise ValueError(f"a password can have at most {most} bytes with {self._context.default_scheme()}")
+        return str(self._context.hash(normal))
 
     def verify(self, password: str, stored: str | None, *, owner: str | None = None) -> bool:
         """Return whether ``password`` is the one that ``stored`` was made from.
@@ -108,17 +138,23 @@ class PasswordHasher:
         :param password: what the client sent
         :param stored: the stored hash, or ``None`` where there is no such user or no password
         :param owner: whose it is, as the userstore knows the user; for the log alone
+        :raises BackendError: there is not enough memory to tell
         """
-        if stored is not None:
-            try:
-                return bool(self._context.verify(password, stored))
-            except UnknownHashError:
-                # Nor is the hash itself logged: what is stored there may be a plain password.
-                _log.warning("the stored password hash of user %r is of no known scheme: refused", owner)
-            except (TypeError, ValueError):
-                # None of it is a yes, and none of it may be a 500: bcrypt raises for a password over 72 bytes.
-                _log.warning("the stored password hash of user %r is malformed, or cannot take such a password", owner)
-        self._context.verify("", self._dummy_hash)
+        password = unicodedata.normalize("NFC", password)
+        if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
+            self._check("", self._dummy_hash)
+            return False
+        verified = None if stored is None else self._check(password, stored)
+        if verified is None and stored is not None:
+            # What is stored there is not logged: it may be a plain password.
+            _log.warning("the stored password hash of user %r cannot be read, or takes no such password", owner)
+        if verified:
+            return True
+        # Also after a hash of another scheme or cost, which may have taken no time. With the password that was sent,
+        # for some schemes take longer for a longer one; unless the scheme does not take it.
+        as_slow = verified is False and stored is not None and not self.needs_rehash(stored)
+        if not as_slow and self._check(password, self._dummy_hash) is None:
+            self._check("", self._dummy_hash)
         return False
 
     def needs_rehash(self, stored: str) -> bool:
@@ -131,10 +167,34 @@ class PasswordHasher:
         except (TypeError, ValueError):
             return True
 
-    @cached_property
-    def _dummy_hash(self) -> str:
-        """Return a hash of the configured scheme and cost, whose password nobody knows.
+    def prepare(self) -> None:
+        """Do now what would make the first refusal of an unknown user take longer than those after it."""
+        self._check("", self._dummy_hash)
 
-        It is made when it is first needed, for making it costs as much as a verification.
+    def _check(self, password: str, stored: str) -> bool | None:
+        """Return whether the two match; ``None`` if the hash cannot be read, or takes no such password.
+
+        Neither may be a yes, or a 500.
+
+        :raises BackendError: there is not enough memory to tell
         """
-        return self.hash(secrets.token_urlsafe(32))
+        try:
+            # Not every release of bcrypt refuses what is longer: some cut it, and take whatever begins like that.
+            if len(password.encode()) > _MAX_BCRYPT_BYTES and self._context.identify(stored) in _BCRYPT:
+                return None
+            return bool(self._context.verify(password, stored))
+        except (MemoryError, TypeError, ValueError) as error:
+            if isinstance(error, MemoryError) or "Memory allocation" in str(error):
+                raise BackendError("there is not enough memory to verify a password") from None
+            return None
+
+    @property
+    def _dummy_hash(self) -> str:
+        """Return a hash of the configured scheme and cost, whose password nobody knows; one for each process."""
+        stored = _dummy_hashes.get(self._settings)
+        if stored is None:
+            stored = _dummy_hashes[self._settings] = self.hash(secrets.token_urlsafe(32))
+        return stored
+
+
+_dummy_hashes: dict[str, str] = {}

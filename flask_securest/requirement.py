@@ -26,8 +26,6 @@ class Requirement:
 
     def __and__(self, other: Requirement) -> Requirement:
         """Return the requirement that asks for both."""
-        if other is NO_REQUIREMENT:
-            return self
         return Requirement(
             self.roles | other.roles,
             self.any_role | other.any_role,
@@ -51,8 +49,6 @@ class Requirement:
 
         Credentials without scopes (``scopes=None``) are not limited to scopes, and have all of them.
         """
-        if self is NO_REQUIREMENT:
-            return _ALLOWED
         missing = _find_missing(self.roles, self.any_role, identity.user.roles)
         if missing:
             return Decision(False, f"the role {missing} is missing")
@@ -63,18 +59,22 @@ class Requirement:
         return _ALLOWED
 
 
-_ALLOWED = Decision(True)
-
-
 def _find_missing(needed: frozenset[str], any_needed: frozenset[frozenset[str]], held: Iterable[str]) -> str:
-    """Return the first name that is needed and not held, as a text for the log; empty if there is none."""
+    """Return the first name that is needed and not held, as a text for the log; empty if there is none.
+
+    :raises TypeError: what are held are no names but, for example, rows of an ORM, among which none is ever found
+    """
     held = frozenset(held)
-    for name in sorted(needed - held):
-        return repr(name)
-    for names in any_needed:
-        if held.isdisjoint(names):
-            return " or ".join(map(repr, sorted(names)))
-    return ""
+    missing = next((repr(name) for name in sorted(needed - held)), "")
+    if not missing:
+        lacking = (names for names in any_needed if held.isdisjoint(names))
+        missing = next((" or ".join(map(repr, sorted(names))) for names in lacking), "")
+    if missing and not all(isinstance(name, str) for name in held):
+        raise TypeError(
+            f"roles and scopes must be names; there are {', '.join({type(name).__name__ for name in held})}"
+        )
+    return missing
 
 
+_ALLOWED = Decision(True)
 NO_REQUIREMENT = Requirement()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from flask import Response, current_app, got_request_exception
@@ -20,9 +21,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import read_authorization
 from .decision import Verdict
-from .errors import BackendError, BadCredentialsError
+from .errors import BadCredentialsError
 from .logs import get_logger
 
 _log = get_logger(__name__)
@@ -31,7 +33,10 @@ _log = get_logger(__name__)
 DEFAULT_RETRY_AFTER_SECONDS = 5
 
 #: The bodies, which say no more than the status does.
-_MESSAGES = {401: "Unauthorized User", 403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailable"}
+_MESSAGES = {401: "Unauthorized User", 403: "Forbidden", 503: "Service Unavailable"}
+
+#: A cache that kept a refusal would go on refusing, or tell others of it.
+_NO_STORE = Headers({"Cache-Control": "no-store"})
 
 #: ``f(status, error)``, which returns what a Resource method may return.
 ErrorHandler = Callable[[int, Exception], Any]
@@ -48,45 +53,69 @@ def make_refusal(
     :param request: what is refused
     :param api: whose representations render the body
     :param realm: the realm of the challenges
-    :param error_handler: the application's own, for 401, 403, 429 and 503
+    :param error_handler: the application's own, for the statuses in :data:`_MESSAGES`
     """
     status, error = verdict.status or 500, verdict.error
     message = _MESSAGES.get(status) or http_status_message(status)
     headers = Headers()
     try:
         if verdict.own_words is not None:
-            return _protect(_render_own_words(api, verdict.own_words), headers)
+            return _complete(_render_own_words(api, verdict.own_words), _NO_STORE)
         if status == 500:
             # Error trackers listen to this signal; they should hear of a bug, and of nothing else that we refuse.
             got_request_exception.send(current_app._get_current_object(), exception=error)  # type: ignore[attr-defined]
-        _add_headers(headers, status, verdict, request, realm)
+        headers = _make_headers(status, verdict, request, realm)
         if error_handler is not None and status in _MESSAGES and error is not None:
             response = _ask_handler(error_handler, status, error, api)
             if response is not None:
-                return _protect(response, headers)
-        return _protect(_render(api, {"message": message}, status), headers)
+                return _complete(response, headers)
+        return _complete(_render(api, {"message": message}, status), headers, force=True)
     except Exception:
         _log.exception("a refusal (%d) could not be made as it should be; a plain one was sent", status)
-        return _protect(Response(json.dumps({"message": message}), status, mimetype="application/json"), headers)
+        response = Response(json.dumps({"message": message}), status, mimetype="application/json")
+        return _complete(response, headers or _NO_STORE, force=True)
 
 
-def _add_headers(headers: Headers, status: int, verdict: Verdict, request: Request, realm: str) -> None:
-    chain = verdict.chain
+def _make_headers(status: int, verdict: Verdict, request: Request, realm: str) -> Headers:
+    """Return what a refusal carries beside its body."""
+    headers = _NO_STORE.copy()
+    chain = verdict.policy.chain
     if status == 401 and chain is not None:
         # The union of all challenges, and always the same for the same request: which provider refused, and how far
         # the chain went, shows nowhere. A bearer token is told to be invalid for having been sent (RFC 6750, 3.1).
         error = "invalid_token" if _has_bearer_token(request) else None
-        challenges = [provider.challenge(realm, error) for _, provider in chain.providers]
+        challenges = [_ask_challenge(provider, realm, error) for _, provider in chain.providers]
         for challenge in dict.fromkeys(challenges):
             if challenge is not None:
                 headers.add("WWW-Authenticate", challenge)
     elif status == 403 and verdict.insufficient_scope and verdict.outcome and verdict.outcome.provider:
-        challenge = verdict.outcome.provider.challenge(realm, "insufficient_scope")
+        challenge = _ask_challenge(verdict.outcome.provider, realm, "insufficient_scope")
         if challenge is not None and challenge.startswith("Bearer "):
             headers.add("WWW-Authenticate", challenge)
     elif status == 503:
-        seconds = verdict.error.retry_after if isinstance(verdict.error, BackendError) else None
-        headers.add("Retry-After", str(DEFAULT_RETRY_AFTER_SECONDS if seconds is None else max(0, math.ceil(seconds))))
+        headers.add("Retry-After", str(_read_retry_after(verdict.error)))
+    return headers
+
+
+def _ask_challenge(provider: AbstractAuthenticationProvider, realm: str, error: str | None) -> str | None:
+    """Return the challenge of a provider; none if it fails, or would split the response (CWE-113)."""
+    try:
+        challenge = provider.challenge(realm, error)
+        if challenge is None or (challenge.isascii() and challenge.isprintable()):
+            return challenge
+        _log.error("the challenge of %r has characters that no header has; it was left out", type(provider).__name__)
+    except Exception:
+        _log.exception("the challenge of %r failed; it was left out", type(provider).__name__)
+    return None
+
+
+def _read_retry_after(error: Exception | None) -> int:
+    """Return after how many whole seconds the client may try again."""
+    try:
+        seconds: float = getattr(error, "retry_after", None)  # type: ignore[assignment]  # math.ceil finds out
+        return max(0, math.ceil(seconds))
+    except (TypeError, ValueError, OverflowError):
+        return DEFAULT_RETRY_AFTER_SECONDS
 
 
 def _has_bearer_token(request: Request) -> bool:
@@ -96,12 +125,17 @@ def _has_bearer_token(request: Request) -> bool:
         return True
 
 
-def _protect(response: WerkzeugResponse, headers: Headers) -> WerkzeugResponse:
-    """Return ``response`` with ``headers`` and ``no-store``, where it has not set them itself."""
-    # A cache that kept a refusal would go on refusing.
-    headers.setdefault("Cache-Control", "no-store")
+def _complete(response: WerkzeugResponse, headers: Headers, *, force: bool = False) -> WerkzeugResponse:
+    """Return ``response`` with ``headers``, where it has not set them itself.
+
+    :param force: whether it gets ours in any case, for it is our own response: a representation that lets everything
+        be cached must not let a refusal be
+    """
+    # A copy: a handler may return the same object to everybody, and what one client has sent is told to that one alone.
+    response = copy(response)
+    response.headers = Headers(response.headers)
     for name in set(headers.keys()):
-        if name not in response.headers:
+        if force or name not in response.headers:
             response.headers.setlist(name, headers.getlist(name))
     return response
 

@@ -115,3 +115,23 @@ def test_what_is_no_header_name_is_told_at_once(header):
 def test_a_password_hasher_of_the_wrong_type_is_told_at_once():
     with pytest.raises(ConfigurationError, match="password_hasher must be a PasswordHasher"):
         PasswordAuthenticator(password_hasher="argon2")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_key_beyond_ascii_is_known_in_either_encoding_that_clients_send(encoding):
+    client = secured(new_who(), providers=[api_key(key="schlüssel")])[0].test_client()
+    environ = {"HTTP_X_API_KEY": "schlüssel".encode(encoding).decode("latin-1")}
+    assert client.get("/who", environ_overrides=environ).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Content-Type", "content-length"])
+def test_a_header_that_says_something_of_the_body_carries_no_key(header):
+    with pytest.raises(ConfigurationError, match="carries no credentials"):
+        HeaderApiKeyAuthenticator(header)
+
+
+def test_all_keys_of_a_client_share_one_identity():
+    provider = HeaderApiKeyAuthenticator()
+    for number in range(10):
+        provider.register_key(f"key-{number}", "billing")
+    assert len({id(identity) for _, identity in provider._clients.values()}) == 1

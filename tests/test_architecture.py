@@ -16,6 +16,7 @@ FLOORS = {
     "errors": 0,
     "logs": 0,
     "signals": 0,
+    "checks": 1,
     "models": 1,
     "passwords": 1,
     "current": 2,
@@ -28,19 +29,21 @@ FLOORS = {
     "authentication_providers.api_key": 4,
     "authentication_providers.password": 4,
     "authentication_providers.token": 4,
+    "rules": 4,
     "chain": 5,
-    "rules": 5,
+    "resolution": 5,
     "decision": 6,
     "responses": 7,
-    "gate": 7,
-    "attachment": 8,
-    "census": 8,
-    "extension": 9,
-    "testing": 9,
+    "guard": 8,
+    "gate": 9,
+    "attachment": 10,
+    "census": 10,
+    "extension": 11,
+    "testing": 11,
 }
 
 #: Where Flask is known. Everything else works with a Werkzeug request, and is tested without an application.
-FLASK_IS_KNOWN_IN = {"current", "responses", "gate", "attachment", "extension"}
+FLASK_IS_KNOWN_IN = {"current", "responses", "guard", "gate", "attachment", "extension"}
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
@@ -104,7 +107,8 @@ def test_flask_is_known_in_few_places(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_and_its_functions_stay_short(name):
     text = MODULES[name].read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 320, "about 250; beyond that, ask what it does twice"
+    most = 330 if name == "testing" else 260  # two contracts, in one module that users import
+    assert len(text.splitlines()) <= most, "about 250; beyond that, ask what it does twice"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert node.end_lineno - node.lineno <= 50, node.name
@@ -142,4 +146,4 @@ def test_what_is_public_is_what_the_contract_names():
 def test_the_readme_maps_the_modules_that_there_are():
     readme = (Path(__file__).parents[1] / "README.rst").read_text(encoding="utf-8")
     for name in MODULES:
-        assert f"{name.replace('.', '/')}.py" in readme, f"{name} is missing in 'How a request flows'"
+        assert f"``{name.replace('.', '/')}.py``" in readme, f"{name} is missing in 'How a request flows'"

@@ -1,15 +1,20 @@
 """However an Api is set up, everything in it is closed; and nothing else is touched."""
 
 import functools
+import gc
+import threading
+import weakref
 
 import pytest
 from flask import Blueprint, Flask
 from flask.views import MethodView
 from flask_restful import Api, Resource
-from helpers import ALICE, KEY, Scripted, api_key, make_userstore, new_who, secured, with_key
+from helpers import ALICE, FAST, KEY, Scripted, api_key, basic, make_userstore, new_who, secured, with_key
 
-from flask_securest import SecuREST, User, public, require
+from flask_securest import SecuREST, User, authenticators, public, require
+from flask_securest.authentication_providers import PasswordAuthenticator
 from flask_securest.errors import ConfigurationError
+from flask_securest.userstores import SimpleUserstore
 
 
 def guard(api=None, **options):
@@ -284,6 +289,107 @@ def blueprint_in_a_second_application_after_attaching(Who):
     return second, "/who"
 
 
+def blueprint_by_init_app_in_two_applications(Who):
+    blueprint = Blueprint("v1", __name__)
+    api = Api()
+    guard(api)
+    api.add_resource(Who, "/who")
+    api.init_app(blueprint)
+    first, second = Flask("first"), Flask("second")
+    first.register_blueprint(blueprint)
+    second.register_blueprint(blueprint)
+    return second, "/who"
+
+
+def blueprint_that_is_named_with_its_application_before_registration(Who):
+    securest, app, blueprint = guard(), Flask("tests"), Blueprint("v1", __name__)
+    api = Api(blueprint)
+    api.add_resource(Who, "/who")
+    securest.init_api(api, app)
+    app.register_blueprint(blueprint)
+    return app, "/who"
+
+
+def alias_that_was_made_before_attaching(Who):
+    app = Flask("tests")
+    api = Api(app)
+    api.add_resource(Who, "/first")
+    app.add_url_rule("/who", "alias", app.view_functions["who"])
+    guard(api)
+    return app, "/who"
+
+
+def api_that_registers_each_view_twice(Who):
+    class Versioned(Api):
+        def _register_view(self, app, resource, *urls, **kwargs):
+            super()._register_view(app, resource, *urls, **kwargs)
+            for url in urls:
+                app.add_url_rule(f"/latest{url}", "latest_who", app.view_functions["who"])
+
+    app = Flask("tests")
+    api = Versioned(app)
+    guard(api)
+    api.add_resource(Who, "/who")
+    return app, "/latest/who"
+
+
+def api_whose_decorator_registers_what_it_gets(Who):
+    app = Flask("tests")
+
+    def also(view):
+        app.add_url_rule("/who", "also", view)
+        return view
+
+    api = Api(app, decorators=[also])
+    guard(api)
+    api.add_resource(Who, "/first")
+    return app, "/who"
+
+
+def api_that_goes_its_own_way(Who):
+    class Own(Api):
+        def add_resource(self, resource, *urls, **kwargs):
+            view = self.output(resource.as_view("mine"))
+            for url in urls:
+                self.app.add_url_rule(url, view_func=view)
+
+    app = Flask("tests")
+    api = Own(app)
+    guard(api)
+    api.add_resource(Who, "/who")
+    return app, "/who"
+
+
+def resource_whose_second_url_is_malformed(Who):
+    app = Flask("tests")
+    api = Api(app)
+    guard(api)
+    with pytest.raises(ValueError, match="slash"):
+        api.add_resource(Who, "/who", "no-slash")
+    return app, "/who"
+
+
+def endpoint_that_was_another_ones_before(Who):
+    app = Flask("tests")
+    api = Api(app)
+    guard(api)
+    api.add_resource(public(reason="open")(new_who("Former")), "/former", endpoint="again")
+    del app.view_functions["again"]
+    api.add_resource(Who, "/who", endpoint="again")
+    return app, "/who"
+
+
+def proxy_of_the_application(Who):
+    from flask import current_app
+
+    app = Flask("tests")
+    with app.app_context():
+        api = Api(current_app)
+        api.add_resource(Who, "/who")
+        guard(api)
+    return app, "/who"
+
+
 def api_subclass(Who):
     class MyApi(Api):
         def _register_view(self, app, resource, *urls, **kwargs):
@@ -505,12 +611,12 @@ def test_the_right_application_can_be_named_after_the_wrong_one():
 
 @pytest.mark.parametrize("api", [Flask("tests"), "api", Api, object(), 7], ids=repr)
 def test_what_is_no_api_is_an_error(api):
-    with pytest.raises(ConfigurationError, match=r"api must be a flask_restful.Api"):
+    with pytest.raises(ConfigurationError, match="api must be an Api object"):
         guard(api)
 
 
 def test_what_is_no_application_is_an_error():
-    with pytest.raises(ConfigurationError, match="app must be a Flask application"):
+    with pytest.raises(ConfigurationError, match="app must be a Flask object"):
         guard(Api(), app="app")
     with pytest.raises(ConfigurationError, match="app is given without an api"):
         guard(app=Flask("tests"))
@@ -529,10 +635,18 @@ def test_a_decorator_that_hides_the_name_of_a_view_is_an_error_and_never_open():
     api.add_resource(new_who(), "/who")
     with pytest.raises(ConfigurationError, match=r"functools\.wraps"):
         guard(api)
-    with pytest.raises(ConfigurationError, match=r"functools\.wraps"):
-        later = Api(Flask("tests"), decorators=[without_wraps])
-        guard(later)
-        later.add_resource(new_who(), "/who")
+
+
+def test_what_is_added_later_is_guarded_under_whatever_name_it_gets():
+    app = Flask("tests")
+    api = Api(app, decorators=[without_wraps])
+    guard(api)
+    api.add_resource(require(roles="admin")(new_who()), "/who")
+    assert "who" not in app.view_functions
+    assert app.test_client().get("/who").status_code == 401
+    assert app.test_client().get("/who", headers=with_key()).status_code == 403
+    app.before_request_funcs.clear()
+    assert app.test_client().get("/who").status_code == 401
 
 
 def only_name(view):
@@ -544,13 +658,26 @@ def only_name(view):
     return renamed
 
 
-def test_a_view_that_has_lost_its_class_goes_by_no_rule_at_all_and_is_closed():
+@pytest.mark.parametrize("rule", [require(roles="admin"), authenticators("other"), public(reason="x")])
+def test_a_view_that_has_lost_its_class_is_an_error_for_its_rules_are_lost_too(rule):
+    """Closed by the default chain would be less than its class may ask for."""
     app = Flask("tests")
     api = Api(app, decorators=[only_name])
-    api.add_resource(public(reason="not to be seen")(new_who()), "/who")
-    guard(api)
+    api.add_resource(rule(new_who()), "/who")
+    with pytest.raises(
+        ConfigurationError, match=r"the view 'who' hides which Resource it is: it needs functools\.wraps"
+    ):
+        guard(api)
+    assert app.test_client().get("/who", headers=with_key()).status_code == 500, "closed, even if the error was ignored"
+
+
+def test_a_view_that_loses_its_class_after_it_was_added_keeps_its_rules():
+    app, api, _ = secured(providers=[api_key()])
+    api.decorators = [only_name]
+    api.add_resource(require(roles="admin")(new_who()), "/who")
+    app.view_functions["who"] = only_name(app.view_functions["who"])
     assert app.test_client().get("/who").status_code == 401
-    assert app.test_client().get("/who", headers=with_key()).status_code == 200
+    assert app.test_client().get("/who", headers=with_key()).status_code == 403
 
 
 def cached(views):
@@ -824,17 +951,17 @@ class TestConstruction:
             ({"realm": "a\r\nb"}, "realm must be"),
             ({"realm": None}, "realm must be"),
             ({"userstore": {"users": []}}, "userstore must be an AbstractUserstore"),
-            ({"userstore": type(make_userstore())}, "an object of it is needed"),
+            ({"userstore": type(make_userstore())}, "it is the class .* itself"),
             ({"authorization_provider": lambda identity, target: True}, "authorization_provider must be"),
             ({"authentication_providers": api_key()}, "authentication_providers must be a list"),
             ({"authentication_providers": "api-key"}, "authentication_providers must be a list"),
             ({"authentication_providers": None}, "authentication_providers must be a list"),
-            ({"authentication_providers": ["api-key"]}, "must be an AbstractAuthenticationProvider"),
-            ({"authentication_providers": [Scripted]}, "an object of it is needed"),
-            ({"authentication_providers": [None]}, "must be an AbstractAuthenticationProvider"),
+            ({"authentication_providers": ["api-key"]}, "must be an AbstractAuthenticationProvider object"),
+            ({"authentication_providers": [Scripted]}, "it is the class .* itself"),
+            ({"authentication_providers": [None]}, "must be an AbstractAuthenticationProvider object"),
             ({"authentication_providers": [api_key(), api_key()]}, "there is a provider called 'api-key' already"),
-            ({"authentication_providers": [Scripted(name="")]}, "name of a provider must be a string, not empty"),
-            ({"authentication_providers": [Scripted(name=7)]}, "name of a provider must be a string, not empty"),
+            ({"authentication_providers": [Scripted(name="")]}, "name of a provider must be a printable string"),
+            ({"authentication_providers": [Scripted(name=7)]}, "name of a provider must be a printable string"),
         ],
         ids=lambda value: "" if isinstance(value, str) else repr(value)[:70],
     )
@@ -848,7 +975,7 @@ class TestConstruction:
             securest.userstore = {"users": []}
         with pytest.raises(ConfigurationError, match="authorization_provider must be"):
             securest.authorization_provider = object()
-        with pytest.raises(ConfigurationError, match="must be an AbstractAuthenticationProvider"):
+        with pytest.raises(ConfigurationError, match="must be an AbstractAuthenticationProvider object"):
             securest.register_authentication_provider("api-key")
         with pytest.raises(ConfigurationError, match="must be a function"):
             securest.error_handler("handler")
@@ -877,3 +1004,156 @@ class TestConstruction:
         assert Who.constructed == 0
         assert "there is no authentication provider to ask" in caplog.text
         assert client.get("/open", headers=headers).status_code == 200
+
+
+def test_the_same_pair_twice_changes_nothing_even_with_a_resource_without_a_url():
+    api = Api(Flask("tests"))
+    securest = guard(api)
+    api.add_resource(new_who())
+    securest.init_api(api)
+
+
+def test_an_api_of_one_application_may_be_initialised_in_another_one_too():
+    api = Api(Flask("one"))
+    api.add_resource(new_who(), "/who")
+    guard(api)
+    api.init_app(Flask("two"))
+
+
+def test_a_view_that_got_past_the_wrapper_is_known_by_its_name():
+    """As with an Api whose methods somebody has put back."""
+    app, api, _ = secured(providers=[api_key()])
+    Api._register_view(api, app, new_who(), "/who")
+    assert not hasattr(app.view_functions["who"], "__flask_securest_view__")
+    assert app.test_client().get("/who").status_code == 401
+    assert app.test_client().get("/who", headers=with_key()).status_code == 200
+
+
+def test_a_rule_that_is_applied_after_the_resource_was_added_counts():
+    app, api, _ = secured(providers=[api_key()])
+
+    @public(reason="written above the decorator that adds it")
+    @api.resource("/who")
+    class Who(Resource):
+        def get(self):
+            return {}
+
+    assert app.test_client().get("/who").status_code == 200
+
+
+class TestAsyncMethodsThatWorkAlready:
+    """What awaits itself is left alone, also in report mode."""
+
+    @staticmethod
+    def run(method):
+        import asyncio
+
+        @functools.wraps(method)
+        def running(*args, **kwargs):
+            return asyncio.run(method(*args, **kwargs))
+
+        return running
+
+    async def get(self):
+        return {}
+
+    def dispatch_request(self, **kwargs):
+        import asyncio
+
+        return asyncio.run(self.get(**kwargs))
+
+    @pytest.mark.parametrize("mode", ["enforce", "report"])
+    @pytest.mark.parametrize(
+        ("bases", "members"),
+        [
+            ((Resource,), {"method_decorators": [run]}),
+            ((Resource,), {"method_decorators": {"get": [run]}}),
+            ((Resource,), {"dispatch_request": dispatch_request}),
+            ((MethodView,), {}),
+        ],
+        ids=["decorator", "mapping", "dispatch_request", "MethodView"],
+    )
+    def test_they_go_on_working(self, bases, members, mode):
+        made = type("Made", bases, {"get": TestAsyncMethodsThatWorkAlready.get, **members})
+        app = Flask("tests")
+        api = Api(app)
+        api.add_resource(made, "/made")
+        guard(api, mode=mode)
+        assert app.test_client().get("/made", headers=with_key()).status_code == 200
+
+    def test_a_coroutine_that_a_decorator_passes_on_is_awaited_too(self):
+        def logged(method):
+            @functools.wraps(method)
+            def passing_on(*args, **kwargs):
+                return method(*args, **kwargs)
+
+            return passing_on
+
+        made = type("Made", (Resource,), {"get": TestAsyncMethodsThatWorkAlready.get, "method_decorators": [logged]})
+        app, _, _ = secured(made, providers=[api_key()])
+        assert app.test_client().get("/made", headers=with_key()).status_code == 200
+
+
+class TestChangesWhileRequestsAreRunning:
+    """Whatever is set takes effect with the next request, even if one is just working out its policy."""
+
+    def stores(self):
+        old = SimpleUserstore([User("alice", FAST.hash("old"))])
+        new = SimpleUserstore([User("alice", FAST.hash("new"))])
+        return old, new
+
+    def assert_only_new(self, app, *paths):
+        for path in paths:
+            assert app.test_client().get(path, headers=basic("alice", "old")).status_code == 401
+            assert app.test_client().get(path, headers=basic("alice", "new")).status_code == 200
+
+    def test_a_request_that_is_making_its_chain_does_not_bring_back_the_old_userstore(self):
+        started, go = threading.Event(), threading.Event()
+
+        class Slow(PasswordAuthenticator):
+            def check_configuration(self, userstore):
+                started.set()
+                go.wait(10)
+
+        old, new = self.stores()
+        provider = Slow(password_hasher=FAST)
+        app, _, securest = secured(new_who("First"), new_who("Second"), providers=[provider], userstore=old)
+        request = threading.Thread(target=lambda: app.test_client().get("/first"))
+        request.start()
+        assert started.wait(10)
+        securest.userstore = new
+        go.set()
+        request.join(10)
+        self.assert_only_new(app, "/first", "/second")
+
+    def test_a_request_between_two_steps_of_forgetting_does_not_either(self, monkeypatch):
+        old, new = self.stores()
+        app, _, securest = secured(new_who(), providers=[PasswordAuthenticator(password_hasher=FAST)], userstore=old)
+        app.test_client().get("/who")
+        views = securest._guard.views
+
+        class Interrupted(list):
+            def __iter__(self):
+                yield from super().__iter__()
+                app.test_client().get("/who")
+
+        monkeypatch.setattr(securest._guard, "views", Interrupted(views))
+        securest.userstore = new
+        self.assert_only_new(app, "/who")
+
+
+def test_applications_that_are_thrown_away_are_not_kept():
+    blueprint = Blueprint("v1", __name__)
+    api = Api(blueprint)
+    api.add_resource(new_who(), "/who")
+    securest = guard(api)
+    apps = []
+    for _ in range(5):
+        app = Flask("tests")
+        app.register_blueprint(blueprint)
+        assert app.test_client().get("/who").status_code == 401
+        apps.append(weakref.ref(app))
+    del app
+    gc.collect()
+    assert sum(app() is not None for app in apps) == 1, "Flask-RESTful itself remembers the last one"
+    assert len(securest.route_census()) == 2

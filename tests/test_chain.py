@@ -232,7 +232,7 @@ def test_headers_that_are_a_string_cannot_be_a_tuple_of_headers():
     class Careless(Scripted):
         credential_headers = "X-Key"
 
-    with pytest.raises(ConfigurationError, match=r"must be a tuple of header names, such as \('X-Key',\)"):
+    with pytest.raises(ConfigurationError, match="credential_headers of the provider 'careless' must be a list"):
         Chain([("careless", Careless())], None)
 
 

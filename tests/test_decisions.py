@@ -229,6 +229,27 @@ class TestCurrentUser:
 
         assert secured(new_who(get=get))[0].test_client().get("/who", headers=ALICE).data == b"alicealice"
 
+    def test_views_that_are_called_at_the_same_time_have_each_their_own_caller(self):
+        import asyncio
+
+        barrier = threading.Barrier(2, timeout=10)
+
+        def get_together(self):
+            barrier.wait()
+            found = who()["user"]
+            barrier.wait()
+            return [found, who()["user"]]
+
+        async def get(self):
+            views = [current_app.view_functions[endpoint] for endpoint in ("open", "closed")]
+            answers = await asyncio.gather(*(asyncio.to_thread(view) for view in views))
+            return [*(answer.json for answer in answers), who()["user"]]
+
+        Outer = new_who("Outer", get=get)
+        Open, Closed = public(reason="open")(new_who("Open", get=get_together)), new_who("Closed", get=get_together)
+        answer = secured(Outer, Open, Closed)[0].test_client().get("/outer", headers=ALICE).json
+        assert answer == [[None, None], ["alice", "alice"], "alice"]
+
     def test_an_async_view_has_its_caller_after_it_has_waited(self):
         import asyncio
 
@@ -368,6 +389,15 @@ class TestAuthorizationProvider:
             type("Nothing", (AbstractAuthorizationProvider,), {})()
 
 
+class Misconfigured(Scripted):
+    def check_configuration(self, userstore):
+        raise ConnectionError("the directory is down")
+
+
+class NoHeaders(Scripted):
+    credential_headers = None
+
+
 class UntellableError(Exception):
     def __str__(self):
         raise RuntimeError("cannot be told")
@@ -391,6 +421,8 @@ class TestReportMode:
             {"providers": [Scripted(UntellableError())]},
             {"providers": [Scripted(BackendError("down"))]},
             {"authorization_provider": Policy(ValueError("bug"))},
+            {"providers": [Misconfigured()]},
+            {"providers": [NoHeaders()]},
         ],
         ids=repr,
     )
@@ -433,7 +465,8 @@ class TestReportMode:
         assert [record.getMessage() for record in caplog.records if "would deny" in record.getMessage()] == [
             record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")
         ]
-        assert caplog.text.count(f"would deny 'GET' on 'who' ({status})") == 1
+        assert caplog.text.count("would deny 'GET' on 'who'") == 1
+        assert f"from '127.0.0.1' ({status})" in caplog.text
 
     def test_a_verified_caller_is_known_and_nobody_else(self):
         Strict = require(roles="admin")(new_who("Strict"))
@@ -494,7 +527,7 @@ class TestSignalsAndLog:
         (record,) = caplog.records
         assert record.levelname == "INFO"
         assert record.getMessage() == (
-            "refused 'GET' on 'who' (401): api-key: wrong credentials 'an API key that is not registered'; "
+            "refused 'GET' on 'who' from '127.0.0.1' (401): api-key: wrong credentials 'an API key that is not registered'; "
             "password: wrong credentials 'an unknown user'; token: no credentials"
         )
 
@@ -564,6 +597,34 @@ class TestSignalsAndLog:
         assert client.get("/who").status_code == 500
         assert "cannot be made" in caplog.text
 
+    def test_members_of_a_group_and_notes_are_told_and_escaped_too(self, caplog):
+        error = ValueError("outer")
+        error.__notes__ = ["a note\nERROR forged"]
+        error.exceptions = [KeyError("the real reason"), "no exception"]
+        secured(new_who(), providers=[Scripted(error)])[0].test_client().get("/who")
+        assert "the real reason" in caplog.text
+        assert "note: a note\\nERROR forged" in caplog.text
+
+    def test_a_traceback_that_cannot_be_made_is_told_too(self, caplog):
+        error = ValueError("outer")
+        error.__notes__ = 7
+        assert secured(new_who(), providers=[Scripted(error)])[0].test_client().get("/who").status_code == 500
+        assert "a traceback that cannot be made" in caplog.text
+
+    def test_what_a_back_end_error_comes_from_is_told(self, caplog):
+        def fail(request):
+            try:
+                raise OSError("unable to open\ndatabase file")
+            except OSError as error:
+                raise BackendError("the user database cannot be read") from error
+
+        secured(new_who(), providers=[Scripted(fail)])[0].test_client().get("/who")
+        assert r"'the user database cannot be read' (from OSError: 'unable to open\ndatabase file')" in caplog.text
+
+    def test_who_was_refused_is_told_where_it_is_known(self, caplog):
+        secured(require(roles="admin")(new_who()))[0].test_client().get("/who", headers=BOB)
+        assert "refused 'GET' on 'who' for 'bob' from '127.0.0.1' (403)" in caplog.text
+
     def test_no_secret_is_in_any_log(self, caplog):
         from helpers import SECRET_KEY, bearer
 
@@ -591,3 +652,103 @@ class TestSignalsAndLog:
         with request_refused.connected_to(fail):
             assert client.get("/who").status_code == 401
         assert Who.constructed == 0
+
+
+class TestAdmittingNeverRaises:
+    @pytest.mark.parametrize(
+        "provider", [Misconfigured(), NoHeaders()], ids=["check_configuration", "credential_headers"]
+    )
+    @pytest.mark.parametrize("propagate", [True, None])
+    def test_a_provider_that_fails_before_it_is_asked_is_a_500(self, provider, propagate, caplog):
+        app, _, _ = secured(new_who(), providers=[api_key(), provider])
+        app.config["PROPAGATE_EXCEPTIONS"] = propagate
+        answer = app.test_client().get("/who", headers=with_key())
+        assert answer.status_code == 500
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "refused 'GET' on 'who'" in caplog.text
+
+    def test_one_that_fails_now_may_work_the_next_time(self):
+        provider = Misconfigured(User("alice"))
+        client = secured(new_who(), providers=[provider])[0].test_client()
+        assert client.get("/who").status_code == 500
+        provider.check_configuration = lambda userstore: None
+        assert client.get("/who").status_code == 200
+
+
+class DirectoryDown(Scripted):
+    def authenticate(self, request, userstore):
+        try:
+            raise OSError("connection refused")
+        except OSError as error:
+            raise BackendError("the directory is down") from error
+
+
+class RefusesAll(AbstractAuthorizationProvider):
+    def authorize(self, identity, target):
+        raise AuthorizationError("no")
+
+
+def raising(self):
+    raise AuthorizationError("not yours")
+
+
+LATIN = {"Authorization": "Basic YWxpY2U6cORzc3f2cmQ="}
+ANSWERED = {
+    "no credentials": ({}, {}),
+    "wrong key": ({}, with_key("wrong")),
+    "wrong password": ({}, basic("alice", "wrong")),
+    "no base64": ({}, {"Authorization": "Basic ###"}),
+    "no utf-8": ({}, LATIN),
+    "forged token": ({}, {"Authorization": f"Bearer {'A' * 40}.AAAA.{'A' * 43}"}),
+    "back end down": ({"providers": [DirectoryDown()]}, {}),
+    "authorization refuses": ({"authorization_provider": RefusesAll()}, ALICE),
+    "the view refuses": ({"resource": new_who(get=raising)}, ALICE),
+    "unknown provider": ({"resource": authenticators("unknown")(new_who())}, ALICE),
+    "let in": ({}, ALICE),
+}
+
+
+class TestMemory:
+    """A request is freed when it has been answered, and its credentials with it; not at the next collection."""
+
+    @pytest.mark.parametrize(("options", "headers"), ANSWERED.values(), ids=ANSWERED)
+    def test_a_request_is_not_kept(self, options, headers):
+        import gc
+        import weakref
+
+        from flask import Request
+
+        alive = []
+
+        class Watched(Request):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                alive.append(weakref.ref(self))
+
+        options = dict(options)
+        app, _, _ = secured(options.pop("resource", None) or new_who(), **options)
+        app.request_class = Watched
+        client = app.test_client()
+        client.get("/who", headers=headers)
+        gc.collect()
+        alive.clear()
+        gc.disable()
+        try:
+            client.get("/who", headers=headers)
+            assert [request() for request in alive] == [None]
+        finally:
+            gc.enable()
+
+    def test_not_even_the_first_request_of_a_misconfigured_endpoint_is_kept(self):
+        policy_keeper = authenticators("unknown")(new_who())
+        app, _, _ = secured(policy_keeper)
+        app.test_client().get("/who", headers=ALICE)
+        view = app.view_functions["who"].__flask_securest_view__
+        assert view.policies["GET"].verdict.error.__traceback__ is None
+
+    def test_an_error_does_not_carry_what_it_hides(self):
+        heard = []
+        client = secured(new_who())[0].test_client()
+        with _heard(request_refused, heard):
+            client.get("/who", headers=LATIN)
+        assert heard[0][1]["verdict"].error.__context__ is None

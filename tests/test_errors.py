@@ -1,6 +1,11 @@
 import pytest
 
-from flask_securest import errors
+from flask_securest import SecuREST, User, authenticators, errors
+from flask_securest.authentication_providers import (
+    HeaderApiKeyAuthenticator,
+    PasswordAuthenticator,
+    TokenAuthenticator,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,3 +38,29 @@ def test_a_missing_dependency_is_told_as_the_command_that_brings_it():
 def test_a_back_end_may_say_when_to_come_again():
     assert errors.BackendError("down").retry_after is None
     assert errors.BackendError("down", retry_after=30).retry_after == 30
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda: SecuREST(userstore={"users": [{"username": "alice", "password": "planted"}]}),
+        lambda: SecuREST(authentication_providers=[{"secret_key": "planted"}]),
+        lambda: SecuREST(authentication_providers="planted"),
+        lambda: SecuREST(authorization_provider="planted"),
+        lambda: PasswordAuthenticator(password_hasher="planted"),
+        lambda: HeaderApiKeyAuthenticator("planted=="),
+        lambda: HeaderApiKeyAuthenticator().register_key("k", ["planted"]),
+        lambda: HeaderApiKeyAuthenticator().register_key(b"planted"),
+        lambda: TokenAuthenticator(["planted"]),
+        lambda: TokenAuthenticator("planted\ud800"),
+        lambda: TokenAuthenticator("k" * 32, fallback_secret_keys="planted"),
+        lambda: User("alice", attributes=[("token", "planted")]),
+        lambda: User("alice", b"planted"),
+        lambda: authenticators({"planted": 1}),
+    ],
+)
+def test_no_error_repeats_what_may_be_a_secret(mistake):
+    with pytest.raises((errors.ConfigurationError, TypeError)) as caught:
+        mistake()
+    assert "planted" not in str(caught.value)
+    assert "planted" not in repr(caught.value.__context__)

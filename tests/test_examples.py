@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -40,15 +41,20 @@ class TestCustomUserstore(UserstoreContract):
 
 
 class TestCustomProvider(AuthenticationProviderContract):
+    SECRETS = ("shared-key",)
+
     def make_provider(self):
-        return custom_provider.GatewayAuthenticator(b"shared")
+        return custom_provider.GatewayAuthenticator(b"shared-key")
+
+    def sign(self, signed):
+        return f"{signed}:" + hmac.digest(b"shared-key", signed.encode(), "sha256").hex()
 
     def good_headers(self, provider):
-        return {"X-Gateway-User": "alice:" + hmac.digest(b"shared", b"alice", "sha256").hex()}
+        return {"X-Gateway-User": self.sign(f"alice:{int(time.time())}")}
 
     def wrong_headers(self, provider):
-        signature = hmac.digest(b"shared", b"alice", "sha256").hex()
-        for value in ("alice", "alice:", ":", "alice:0", f":{signature}", f"bob:{signature}"):
+        good = self.sign(f"alice:{int(time.time())}")
+        for value in ("alice", "alice:", ":", "alice:0", good.replace("alice", "bob"), self.sign("alice:1")):
             yield {"X-Gateway-User": value}
 
 
@@ -98,12 +104,14 @@ def test_the_quickstart_issues_tokens_to_whoever_has_something_else_than_a_token
     assert client.get("/me", headers=headers).json == {"username": "alice", "provider": "token"}
     assert client.delete("/todos/1", headers=headers).status_code == 204
     assert client.post("/tokens", headers=headers).status_code == 401
-    assert client.post("/tokens", headers={"X-API-Key": "demo-key-of-ci"}).status_code == 200
+    issued = client.post("/tokens", headers={"X-API-Key": "demo-key-of-ci"}).json
+    headers = {"Authorization": f"Bearer {issued['access_token']}"}
+    assert client.get("/me", headers=headers).json == {"username": "ci", "provider": "token"}
 
 
 def test_the_quickstart_tells_what_to_try():
     command = [sys.executable, str(ROOT / "examples" / "quickstart.py"), "http://127.0.0.1:1234"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert len(re.findall(r"curl .*http://127\.0\.0\.1:1234/", told)) == 8
+    assert len(re.findall(r"curl .*http://127\.0\.0\.1:1234/", told)) == 9
     assert re.search(r"DELETE +/todos/<int:todo_id> +closed +role 'admin'", told)
     assert re.search(r"GET +/health +public +health probe", told)

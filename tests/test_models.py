@@ -1,3 +1,6 @@
+import copy
+import dataclasses
+import pickle
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -107,6 +110,10 @@ def test_a_row_of_an_orm_is_a_user_too():
         SimpleNamespace(username=7, password=None, active=True, roles=[]),
         SimpleNamespace(username="alice", password=None, active=True, roles="administrator"),
         SimpleNamespace(username="alice", password=None, active=True, roles=None),
+        SimpleNamespace(username="alice", password=None, active=True, roles={"admin": False}),
+        SimpleNamespace(username="alice", password=None, active="false", roles=[]),
+        SimpleNamespace(username="alice", password=None, active="0", roles=[]),
+        SimpleNamespace(username="alice", password=None, active=lambda: False, roles=[]),
     ],
     ids=repr,
 )
@@ -142,4 +149,28 @@ def test_an_identity_keeps_everything_but_its_provider_when_another_vouches():
     assert identity == Identity(
         User("alice"), "b", scopes=["read"], credential_id="7", app_name="app", expires_at=expires_at
     )
-    assert identity.vouched_by("b") is identity
+
+
+@pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+@pytest.mark.parametrize(
+    "value",
+    [
+        User("alice", "hash", active=False, roles=["a"], groups=["g"], email="e", attributes={"team": ["red"]}),
+        Identity(User("alice", attributes={"a": 1}), "token", scopes=["read"]),
+    ],
+    ids=["User", "Identity"],
+)
+def test_users_and_identities_can_be_copied_and_pickled_for_caches(copying, value):
+    assert copying(value) == value
+
+
+def test_a_user_can_be_made_a_dict():
+    assert dataclasses.asdict(User("alice", attributes={"team": "red"}))["attributes"] == {"team": "red"}
+
+
+def test_a_subclass_of_identity_stays_one_when_it_is_vouched_for():
+    @dataclasses.dataclass(frozen=True)
+    class Rich(Identity):
+        tenant: str = "none"
+
+    assert Rich(User("alice"), tenant="acme").vouched_by("token") == Rich(User("alice"), "token", tenant="acme")

@@ -27,7 +27,7 @@ def test_there_may_be_several_spaces_behind_the_scheme():
 
 
 @pytest.mark.parametrize(
-    "password", ["with:colon", ":", "::a:", "pässwörd", "密码🔑", " spaces ", "x" * 1000], ids=ascii
+    "password", ["with:colon", ":", "::a:", "pässwörd", "密码🔑", " spaces ", "x" * 256], ids=ascii
 )
 def test_any_password_of_printable_text_works(password):
     store = SimpleUserstore([User("zoë", FAST.hash(password))])
@@ -46,6 +46,7 @@ def test_latin_1_is_not_guessed():
 def test_unknown_wrong_and_disabled_all_hash_once_before_anybody_looks_at_the_status(monkeypatch):
     """Timing: FINDINGS of others show 1 : 1670 between an unknown user and a wrong password."""
     client = secured(new_who(), providers=passwords())[0].test_client()
+    client.get("/who")  # prepares the dummy
     checked = []
     verify = FAST._context.verify
     monkeypatch.setattr(FAST._context, "verify", lambda *given: checked.append(given) or verify(*given))
@@ -78,9 +79,9 @@ def test_a_user_whose_hash_cannot_be_read_is_refused_and_logged_by_name(caplog):
     store = SimpleUserstore([User("alice", "wonderland"), User("bob", "$2b$12$short")])
     client = secured(new_who(), providers=passwords(), userstore=store)[0].test_client()
     assert client.get("/who", headers=ALICE).status_code == 401
-    assert "the stored password hash of user 'alice' is of no known scheme" in caplog.text
+    assert "the stored password hash of user 'alice' cannot be read" in caplog.text
     assert client.get("/who", headers=basic("bob", "x")).status_code == 401
-    assert "the stored password hash of user 'bob' is malformed" in caplog.text
+    assert "the stored password hash of user 'bob' cannot be read" in caplog.text
     assert "wonderland" not in caplog.text
 
 
@@ -93,7 +94,7 @@ def test_a_password_of_over_72_bytes_is_refused_with_bcrypt_and_logged(caplog):
     client = secured(new_who(), providers=[provider], userstore=store)[0].test_client()
     assert client.get("/who", headers=basic("alice", "x" * 72)).status_code == 200
     assert client.get("/who", headers=basic("alice", "x" * 73)).status_code == 401
-    assert "cannot take such a password" in caplog.text
+    assert "takes no such password" in caplog.text
 
 
 @pytest.mark.parametrize("answer", [True, "alice", {"username": "alice", "password": None}, []], ids=repr)

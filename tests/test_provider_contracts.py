@@ -1,6 +1,7 @@
 """Every provider and every userstore of this package passes the contract that users run theirs through."""
 
 import base64
+import hmac
 
 import pytest
 from helpers import FAST, KEY, SECRET_KEY, api_key, basic, make_userstore
@@ -13,6 +14,7 @@ from flask_securest.authentication_providers import (
     PasswordAuthenticator,
     TokenAuthenticator,
 )
+from flask_securest.authentication_providers.headers import read_header
 from flask_securest.chain import Answer
 from flask_securest.errors import BadCredentialsError
 from flask_securest.testing import AuthenticationProviderContract, UserstoreContract
@@ -105,32 +107,91 @@ class TestTokenAuthenticatorWithoutAUserstore(TestTokenAuthenticator):
         yield {"Authorization": "Bearer x"}
 
 
-class Sesame(AbstractAuthenticationProvider):
-    """The smallest provider there is."""
+class Signed(AbstractAuthenticationProvider):
+    """Credentials that travel in two headers."""
 
-    credential_headers = ("X-Sesame",)
+    credential_headers = ("X-User", "X-Signature")
+
+    def __init__(self, key):
+        self.key = key
 
     def authenticate(self, request, userstore):
-        word = request.headers.get("X-Sesame", "").strip()
-        if not word:
+        user, signature = (read_header(request, header) for header in self.credential_headers)
+        if user is None or signature is None:
             return None
-        if word != "open":
-            raise BadCredentialsError("a wrong word")
-        return User("alice")
+        if not self.compare(signature, hmac.digest(self.key, user, "sha256").hex().encode()):
+            raise BadCredentialsError("a wrong signature")
+        return User(user.decode())
+
+    def compare(self, signature, expected):
+        return hmac.compare_digest(signature, expected)
 
 
 class TestAProviderOfOnesOwn(AuthenticationProviderContract):
+    SECRETS = ("signing-key",)
+
     def make_provider(self):
-        return Sesame()
+        return Signed(b"signing-key")
 
     def good_headers(self, provider):
-        return {"X-Sesame": "open"}
+        return {"X-User": "alice", "X-Signature": hmac.digest(b"signing-key", b"alice", "sha256").hex()}
 
     def wrong_headers(self, provider):
-        yield {"X-Sesame": "close"}
+        yield {"X-User": "alice", "X-Signature": "0"}
+        yield {"X-User": "bob", "X-Signature": self.good_headers(provider)["X-Signature"]}
 
-    def test_no_secret_shows_in_a_repr(self):
-        assert "X-Sesame" not in repr(self.make_provider())  # its word, open, is English
+
+class TestTheContractItself:
+    """A provider with a hole does not pass."""
+
+    def failures(self, **members):
+        provider = type("Holed", (Signed,), members)
+        under_test = type(
+            "UnderTest", (TestAProviderOfOnesOwn,), {"make_provider": lambda self: provider(b"signing-key")}
+        )()
+        failed = []
+        for name in dir(under_test):
+            if name.startswith("test_"):
+                try:
+                    getattr(under_test, name)()
+                except AssertionError:
+                    failed.append(name)
+        return failed
+
+    def test_one_without_a_hole_passes(self):
+        assert self.failures() == []
+
+    def test_one_that_compares_text_does_not(self):
+        compare = lambda self, a, b: hmac.compare_digest(a.decode("latin-1"), b.decode("latin-1"))  # noqa: E731
+        assert "test_random_bytes_are_never_good" in self.failures(compare=compare)
+
+    def test_one_that_does_not_care_for_case_does_not(self):
+        failed = self.failures(compare=lambda self, a, b: a.lower() == b)
+        assert "test_good_credentials_with_a_change_are_never_good" in failed
+
+    def test_one_that_looks_at_the_beginning_alone_does_not(self):
+        failed = self.failures(compare=lambda self, a, b: a[:8] == b[:8])
+        assert "test_good_credentials_with_a_change_are_never_good" in failed
+
+    def test_one_that_does_not_say_where_its_credentials_travel_does_not(self):
+        def authenticate(self, request, userstore):
+            self.credential_headers = ("X-User", "X-Signature")
+            try:
+                return Signed.authenticate(self, request, userstore)
+            finally:
+                self.credential_headers = ()
+
+        failed = self.failures(authenticate=authenticate, credential_headers=())
+        assert "test_its_headers_tell_a_request_with_credentials_from_one_without" in failed
+
+    def test_one_that_quotes_what_was_sent_does_not(self):
+        def authenticate(self, request, userstore):
+            raise BadCredentialsError(f"{read_header(request, 'X-Signature')} is wrong")
+
+        assert "test_what_was_sent_is_not_repeated_to_the_log" in self.failures(authenticate=authenticate)
+
+    def test_one_that_shows_its_key_does_not(self):
+        assert self.failures(__repr__=lambda self: f"Holed({self.key})") == ["test_no_secret_shows_in_a_repr"]
 
 
 SHIPPED = [
@@ -150,7 +211,7 @@ def test_raw_bytes_in_its_header_are_never_good_and_never_a_bug(contract, raw, b
     provider = under_test.make_provider()
     for name, value in under_test.good_headers(provider).items():
         scheme = value.partition(" ")[0].encode() + b" " if " " in value and behind_scheme else b""
-        outcome = under_test.authenticate(provider, {name: scheme + raw})
+        outcome = under_test.authenticate(provider, {**under_test.good_headers(provider), name: scheme + raw})
         assert outcome.answer in (Answer.WRONG_CREDENTIALS, Answer.NO_CREDENTIALS), outcome.error
 
 
@@ -162,7 +223,7 @@ def test_text_that_no_server_would_pass_on_is_never_good_and_never_a_bug(contrac
     provider = under_test.make_provider()
     for name in under_test.good_headers(provider):
         for value in (text, f"Basic {text}", f"Bearer {text}"):
-            outcome = under_test.authenticate(provider, {name: value})
+            outcome = under_test.authenticate(provider, {**under_test.good_headers(provider), name: value})
             assert outcome.answer in (Answer.WRONG_CREDENTIALS, Answer.NO_CREDENTIALS), outcome.error
 
 

@@ -69,6 +69,14 @@ class TestStatuses:
         response = answer_of(BackendError("down", retry_after=retry_after))
         assert response.status_code == 503
         assert response.json == {"message": "Service Unavailable"}
+        assert response.headers["Retry-After"] == "5"
+
+    def test_503_of_an_error_that_has_forgotten_its_base_is_a_503_all_the_same(self):
+        class DirectoryDownError(BackendError):
+            def __init__(self, host):
+                self.host = host
+
+        assert answer_of(DirectoryDownError("ldap1")).headers["Retry-After"] == "5"
 
     @pytest.mark.parametrize("propagate", [True, False, None])
     @pytest.mark.parametrize("testing", [True, False])
@@ -201,15 +209,18 @@ class TestChallenges:
         assert response.json == {"message": "Unauthorized User"}
         assert "Set-Cookie" not in response.headers
 
-    def test_a_challenge_that_fails_opens_nothing(self, caplog):
+    def test_a_challenge_that_fails_opens_nothing_and_takes_nothing_from_the_others(self, caplog):
         class Broken(Scripted):
-            def challenge(self, realm, error=None):
-                raise RuntimeError("broken")
+            def challenge(self, realm):
+                return "never asked like that"
 
-        response = secured(new_who(), providers=[Broken()])[0].test_client().get("/who")
+        app, _, securest = secured(new_who(), providers=[*chain_of_three(), Broken()])
+        securest.error_handler(lambda status, error: {"mine": status})
+        response = app.test_client().get("/who")
         assert response.status_code == 401
-        assert response.json == {"message": "Unauthorized User"}
-        assert "a plain one was sent" in caplog.text
+        assert response.json == {"mine": 401}
+        assert response.headers.getlist("WWW-Authenticate") == [API_KEY, BASIC, BEARER]
+        assert "the challenge of 'Broken' failed; it was left out" in caplog.text
 
 
 def xml(data, code, headers=None):
@@ -269,6 +280,14 @@ class TestRepresentations:
         assert response.json == {"message": "Unauthorized User"}
         assert response.headers.getlist("WWW-Authenticate") == [API_KEY, BASIC, BEARER]
         assert "a plain one was sent" in caplog.text
+
+    def test_a_representation_that_lets_everything_be_cached_does_not_let_a_refusal_be(self):
+        def cached(data, code, headers=None):
+            return make_response(json.dumps(data), code, {"Cache-Control": "public, max-age=3600"})
+
+        app, api, _ = secured(new_who())
+        api.representations["application/json"] = cached
+        assert app.test_client().get("/who").headers["Cache-Control"] == "no-store"
 
     def test_an_api_of_ones_own_makes_the_response(self):
         class MyApi(Api):
@@ -420,6 +439,17 @@ class TestErrorHandler:
         assert response.headers.getlist("WWW-Authenticate") == ["Mine"]
         assert response.headers["Cache-Control"] == "private"
 
+    def test_a_response_that_everybody_gets_does_not_tell_one_client_of_another(self):
+        shared = Response("no", 401)
+        app, _, securest = secured(new_who())
+        securest.error_handler(lambda status, error: shared)
+        client = app.test_client()
+        assert (
+            client.get("/who", headers=bearer("x")).headers.getlist("WWW-Authenticate")[-1].endswith('"invalid_token"')
+        )
+        assert client.get("/who").headers.getlist("WWW-Authenticate") == [API_KEY, BASIC, BEARER]
+        assert "WWW-Authenticate" not in shared.headers
+
     def test_a_503_keeps_its_retry_after(self):
         providers = [Scripted(BackendError("down", retry_after=30))]
         assert self.refuse(lambda *told: {"mine": 1}, providers=providers).headers["Retry-After"] == "30"
@@ -516,7 +546,7 @@ class TestAuthorizationErrorInAView:
         with request_refused.connected_to(hear):
             assert app.test_client().get("/who", headers=ALICE).json == {"mine": "not yours"}
         assert heard == [(403, "not yours", "alice")]
-        assert "refused 'GET' on 'who' (403)" in caplog.text
+        assert "refused 'GET' on 'who' for 'alice' from '127.0.0.1' (403)" in caplog.text
 
     def test_raised_by_a_view_that_another_view_calls_it_is_that_ones_answer(self):
         def post(self):

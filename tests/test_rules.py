@@ -7,7 +7,8 @@ from helpers import ALICE, BOB, KEY, Scripted, api_key, bearer, chain_of_three, 
 from flask_securest import USE_DEFAULT, Identity, User, authenticators, optional, public, require
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, TokenAuthenticator
 from flask_securest.errors import ConfigurationError
-from flask_securest.rules import Access, resolve_rule
+from flask_securest.resolution import resolve_rule
+from flask_securest.rules import Access
 
 WITH_SCOPES = Identity(User("alice", roles=["admin"]), scopes=["read", "write"])
 
@@ -196,7 +197,7 @@ class TestSubclasses:
     )
     def test_public_that_would_silence_a_require_is_an_error_when_it_is_attached(self, make):
         resource = make()
-        with pytest.raises(ConfigurationError, match="has a require, which public cannot take back"):
+        with pytest.raises(ConfigurationError, match="has a require or authenticators, which public cannot take back"):
             secured(resource)
         app, api, _ = secured()
         with pytest.raises(ConfigurationError):
@@ -462,7 +463,7 @@ def answer_copy():
 
 
 def test_a_rule_is_resolved_once_for_a_class_and_verb(monkeypatch):
-    import flask_securest.extension as extension
+    import flask_securest.guard as extension
 
     resolved = []
     resolve = extension.resolve_rule
@@ -509,3 +510,179 @@ def test_the_census_lists_what_every_method_asks_for_and_where_that_is_written()
         ("/todo", "OPTIONS", "todo", "public", (), "", "documentation", f"{here}.Todo.options"),
         ("/todo", "PUT", "todo", "closed", ("token", "extra"), "role 'admin' and scope 'write'", "", "default"),
     ]
+
+
+class TestWhereARuleHasNoEffect:
+    def test_a_rule_among_the_decorators_of_the_view_is_told(self):
+        with pytest.raises(ConfigurationError, match="decorators has a rule, which has no effect there"):
+            secured(cls(get=method(), decorators=[for_admins]))
+
+    @pytest.mark.parametrize(
+        "members",
+        [
+            {"get": answer, "_delete_all": method(for_admins)},
+            {"get": answer, "dispatch_request": method(authenticators("token"))},
+            {"_get": method(for_admins), "get": functools.partialmethod(answer)},
+            {"get": answer, "helper": staticmethod(method(for_admins))},
+            {"get": answer, "helper": method(open_to_all)},
+        ],
+        ids=["helper", "dispatch_request", "partialmethod", "staticmethod", "public"],
+    )
+    def test_a_rule_on_a_method_that_answers_no_verb_is_told(self, members):
+        with pytest.raises(ConfigurationError, match="has a rule and answers no verb"):
+            secured(cls(**members))
+        with pytest.raises(ConfigurationError, match="has a rule and answers no verb"):
+            secured(cls(bases=(cls(**members),)))
+
+    def test_a_method_that_answers_a_verb_under_another_name_too_may_have_one(self):
+        shared = method(for_admins)
+        assert statuses(cls(get=shared, _get=shared), BOB, ALICE) == [403, 200]
+
+    def test_a_rule_around_a_static_method_is_seen_and_one_around_a_class_method_is_told(self):
+        assert statuses(cls(get=for_admins(staticmethod(dict))), {}, BOB, ALICE) == [401, 403, 200]
+        with pytest.raises(ConfigurationError):
+            for_admins(classmethod(answer))
+
+    @pytest.mark.parametrize("decorators", [property(lambda self: []), None, 7], ids=["property", "None", "7"])
+    def test_method_decorators_that_cannot_be_looked_at_are_left_alone(self, decorators):
+        resolve_rule(cls(get=method(), method_decorators=decorators), "GET")
+
+    def test_a_decorator_that_cannot_be_hashed_is_left_alone(self):
+        class Limit:
+            __hash__ = None
+
+            def __call__(self, function):
+                return function
+
+        assert statuses(cls(get=method(), method_decorators=[Limit()]), {}, ALICE) == [401, 200]
+
+    def test_members_that_refuse_to_be_looked_at_are_left_alone(self):
+        from flask import g
+
+        assert statuses(cls(get=method(), context=g), {}, ALICE) == [401, 200]
+
+
+class TestOpeningOpensNothingElse:
+    @pytest.mark.parametrize("opens", [open_to_all, optional, authenticators(None, reason="demo")])
+    def test_a_method_that_is_borrowed_from_another_class_opens_that_one_not(self, opens):
+        Owner = cls(get=method())
+        Borrower = cls(get=opens(Owner.get))
+        assert rule_of(Owner).access is Access.CLOSED
+        assert rule_of(Borrower).access is not Access.CLOSED
+
+    def test_the_copy_is_as_good_as_the_original(self):
+        class Base(Resource):
+            def get(self, *, word="base"):
+                return {"word": word}
+
+        class Made(Base):
+            @open_to_all
+            def get(self, *, word: str = "made"):
+                "Say a word."
+                return super().get(word=word)
+
+        assert Made.get.__doc__ == "Say a word."
+        assert Made.get.__qualname__.endswith("Made.get")
+        assert Made.get.__annotations__ == {"word": str}
+        client = secured(Made)[0].test_client()
+        assert client.get("/made").json == {"word": "made"}
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: cls(open_to_all, bases=(cls(get=method(authenticators("token"))),), get=method()),
+            lambda: cls(bases=(cls(get=method(authenticators("token"))),), get=method(open_to_all)),
+            lambda: cls(bases=(cls(authenticators("token"), get=method()),), get=method(open_to_all)),
+            lambda: cls(open_to_all, bases=(cls(authenticators("token"), get=method()),)),
+        ],
+        ids=["class over method", "method over method", "method over class", "class over class"],
+    )
+    def test_public_does_not_take_back_the_authenticators_of_a_base(self, make):
+        with pytest.raises(ConfigurationError, match="public cannot take back: authenticators"):
+            secured(make())
+
+    def test_optional_on_a_class_does_not_open_what_overrides_a_method_with_authenticators(self):
+        Base = cls(get=method(authenticators("token")))
+        for resource in (cls(optional, bases=(Base,)), cls(optional, bases=(Base,), get=method())):
+            assert rule_of(resource).access is Access.CLOSED
+            assert rule_of(resource).authenticators == ("token",)
+        itself = cls(bases=(Base,), get=method(optional))
+        assert rule_of(itself).access is Access.OPTIONAL
+        assert rule_of(itself).authenticators == ("token",)
+
+    def test_a_head_that_a_subclass_brings_asks_for_what_the_get_of_its_base_asked_for(self):
+        """The base has answered HEAD with its get."""
+        Base = cls(get=method(for_admins, authenticators("password")))
+        Heir = cls(bases=(Base,), head=method())
+        assert rule_of(Heir, "HEAD").requirement.roles == {"admin"}
+        assert rule_of(Heir, "HEAD").authenticators == ("password",)
+        assert statuses(Heir, {}, BOB, ALICE, verb="HEAD") == [401, 403, 200]
+        assert not rule_of(cls(get=method(for_admins), head=method()), "HEAD").requirement, (
+            "in one class it says so itself"
+        )
+
+    def test_a_head_of_the_metaclass_is_none_of_the_class(self):
+        class Meta(type(Resource)):
+            def head(cls): ...
+
+        made = Meta("Made", (Resource,), {"get": method(for_admins)})
+        assert rule_of(made, "HEAD").requirement.roles == {"admin"}
+
+
+class TestProvidersAreToldApartByIdentity:
+    def test_an_equal_provider_with_another_secret_does_not_open_anothers_resource(self):
+        import dataclasses
+
+        @dataclasses.dataclass(frozen=True)
+        class Keys(Scripted.__base__):
+            header: str
+            keys: frozenset = dataclasses.field(compare=False)
+            credential_headers = ("X-Key",)
+
+            def authenticate(self, request, userstore):
+                key = request.headers.get(self.header)
+                return User(key) if key in self.keys else None
+
+        users, admins = Keys("X-Key", frozenset({"user-key"})), Keys("X-Key", frozenset({"admin-key"}))
+        assert users == admins
+        Admin = authenticators(admins)(new_who("Admin"))
+        client = secured(new_who(), Admin, providers=[users])[0].test_client()
+        assert client.get("/who", headers={"X-Key": "user-key"}).status_code == 200
+        assert client.get("/admin", headers={"X-Key": "user-key"}).status_code == 401
+        assert client.get("/admin", headers={"X-Key": "admin-key"}).status_code == 200
+
+    def test_a_provider_that_cannot_be_hashed_works(self):
+        class Plain(Scripted):
+            __hash__ = None
+
+            def __eq__(self, other):
+                return True
+
+        client = secured(new_who(), providers=[Plain(User("alice")), api_key()])[0].test_client()
+        assert client.get("/who").json["user"] == "alice"
+
+
+def test_roles_that_are_rows_of_an_orm_are_a_bug_and_not_a_missing_role(caplog):
+    from types import SimpleNamespace
+
+    row = SimpleNamespace(username="alice", password=None, active=True, roles=[object()])
+    assert statuses(for_admins(new_who()), {}, providers=[Scripted(row)]) == [500]
+    assert "roles and scopes must be names" in caplog.text
+    assert statuses(new_who(), {}, providers=[Scripted(row)]) == [200]
+
+
+def test_the_census_shows_what_is_broken():
+    Typo, Conflict = authenticators("tokn")(new_who("Typo")), new_who("Fine")
+    _, _, securest = secured(Typo, Conflict)
+    broken = [route for route in securest.route_census() if route.access == "broken"]
+    assert {(route.url, route.verb) for route in broken} == {("/typo", "GET"), ("/typo", "POST")}
+    assert "names the provider 'tokn', which is not registered" in broken[0].reason
+    _, _, nobody = secured(new_who(), providers=[])
+    assert {route.access for route in nobody.route_census()} == {"broken"}
+
+
+def test_the_census_calls_providers_by_their_registered_names():
+    provider = Scripted(name="own")
+    _, _, securest = secured(authenticators(provider)(new_who()), providers=[])
+    securest.register_authentication_provider(provider, name="registered")
+    assert {route.authenticators for route in securest.route_census()} == {("registered",)}

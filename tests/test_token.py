@@ -3,6 +3,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from helpers import ALICE, SECRET_KEY, bearer, make_userstore, new_who, secured
 from itsdangerous import TimestampSigner
+from itsdangerous.encoding import base64_encode
 
 from flask_securest import User, current_identity, current_user
 from flask_securest.authentication_providers import TokenAuthenticator
@@ -62,6 +63,8 @@ def test_expired_is_told_apart_from_forged_for_the_log_alone(clock, caplog):
 def test_a_token_from_the_future_is_refused(clock):
     provider = TokenAuthenticator(SECRET_KEY)
     token = provider.generate_auth_token("alice")
+    clock.now -= 60
+    assert authenticate(provider, token).answer is Answer.VERIFIED, "the clock of another machine may be ahead"
     clock.now -= 1
     assert authenticate(provider, token).answer is Answer.WRONG_CREDENTIALS
 
@@ -90,7 +93,11 @@ def test_what_else_is_signed_with_the_same_key_is_no_token():
     assert authenticate(TokenAuthenticator(SECRET_KEY), foreign).answer is Answer.WRONG_CREDENTIALS
 
 
-@pytest.mark.parametrize("payload", [b"", b"bm90IGpzb24", b"W10", b"e30", b"bnVsbA", b"!!", b"MQ", b"eyJzdWIiOjd9"])
+PAYLOADS = ["", "not json", "[]", "{}", "null", "1", '{"sub":7,"exp":9999999999}', '{"sub":"","exp":9999999999}']
+PAYLOADS += ['{"sub":"alice"}', '{"sub":"alice","exp":"9999999999"}', '{"sub":"alice","exp":true}', "\xff"]
+
+
+@pytest.mark.parametrize("payload", [base64_encode(payload.encode("latin-1")) for payload in PAYLOADS] + [b"!!"])
 def test_a_payload_of_ours_that_is_none_is_wrong_and_no_bug(payload):
     provider = TokenAuthenticator(SECRET_KEY)
     token = provider._signer.sign(payload).decode()
@@ -208,6 +215,12 @@ def test_a_token_does_not_tell_its_key_and_no_secret_key_of_the_application_is_n
         {"fallback_secret_keys": [""]},
         {"fallback_secret_keys": [None]},
         {"fallback_secret_keys": 7},
+        {"fallback_secret_keys": {"old": "key"}},
+        {"secret_key": "half a surrogate pair \ud800"},
+        {"name": ""},
+        {"name": None},
+        {"name": "a\nb"},
+        {"expires_in_seconds": 10**12},
         {"expires_in_seconds": 0},
         {"expires_in_seconds": -1},
         {"expires_in_seconds": 1.5},
@@ -223,3 +236,35 @@ def test_an_argument_that_cannot_be_is_told_at_once_and_no_key_is_repeated(argum
     with pytest.raises(ConfigurationError) as caught:
         TokenAuthenticator(**{"secret_key": SECRET_KEY, **arguments})
     assert SECRET_KEY not in str(caught.value)
+
+
+def test_a_longer_lifetime_that_is_configured_later_revives_no_token(clock):
+    token = TokenAuthenticator(SECRET_KEY, expires_in_seconds=60).generate_auth_token("alice")
+    clock.now += 61
+    later = TokenAuthenticator(SECRET_KEY, expires_in_seconds=3600)
+    assert isinstance(authenticate(later, token).error, ExpiredCredentialsError)
+
+
+def test_a_shorter_lifetime_that_is_configured_later_holds_for_former_tokens_too(clock):
+    token = TokenAuthenticator(SECRET_KEY, expires_in_seconds=3600).generate_auth_token("alice")
+    clock.now += 61
+    later = TokenAuthenticator(SECRET_KEY, expires_in_seconds=60)
+    assert isinstance(authenticate(later, token).error, ExpiredCredentialsError)
+
+
+def test_a_token_that_no_header_could_carry_is_not_issued():
+    with pytest.raises(ValueError, match="give it fewer scopes"):
+        TokenAuthenticator(SECRET_KEY).generate_auth_token("alice", scopes=[f"scope-{i}" for i in range(1000)])
+
+
+def test_a_secret_key_that_can_be_guessed_is_told_in_the_log(caplog):
+    TokenAuthenticator(SECRET_KEY, fallback_secret_keys=["old"])
+    assert caplog.records == []
+    TokenAuthenticator("changeme")
+    assert "secret_key has 8 bytes only" in caplog.text
+    assert "changeme" not in caplog.text
+
+
+def test_a_lifetime_of_a_century_works():
+    provider = TokenAuthenticator(SECRET_KEY, expires_in_seconds=100 * 366 * 24 * 3600)
+    assert authenticate(provider, provider.generate_auth_token("alice")).answer is Answer.VERIFIED

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import secrets
 from hashlib import blake2s
 
 from werkzeug.wrappers import Request
 
+from ..checks import require_name
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError
 from ..models import Identity, User
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
-from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, read_header
+from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_bytes
 
 
 class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
@@ -27,7 +29,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
     """
 
     def __init__(self, header: str = "X-API-Key", *, name: str = "api-key") -> None:
-        self.name = name
+        self.name = require_name(name, "name of HeaderApiKeyAuthenticator")
         self.header = header
         self.credential_headers = (header,)
         self._environ_key = environ_key(header)
@@ -47,19 +49,19 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         """
         if not isinstance(key, str) or not key:
             raise ConfigurationError(f"key must be a string, not empty; it is of type {type(key).__name__}")
-        if key != key.strip() or not key.isprintable() or len(sent := key.encode()) > MAX_CREDENTIALS_BYTES:
+        if key != key.strip() or not key.isprintable() or len(key.encode()) > MAX_CREDENTIALS_BYTES:
             raise ConfigurationError(
                 "key must be printable, without white space at its ends, and at most "
                 f"{MAX_CREDENTIALS_BYTES} bytes long: no header can carry it otherwise"
             )
-        if not isinstance(app_name, str) or not app_name:
-            raise ConfigurationError(f"app_name must be a string, not empty; it is {app_name!r}")
-        digest = blake2s(self._secret + sent).digest()
-        _, known = self._clients.get(digest, (digest, None))
-        if known is not None and known.app_name != app_name:
-            raise ConfigurationError(f"the key of {app_name!r} already belongs to {known.app_name!r}")
+        require_name(app_name, "app_name")
         identity = self._identities.setdefault(app_name, Identity(User(app_name), self.name, app_name=app_name))
-        self._clients[digest] = digest, identity
+        for sent in _spellings(key):
+            digest = self._digest(sent)
+            _, known = self._clients.get(digest, (digest, identity))
+            if known.app_name != app_name:
+                raise ConfigurationError(f"the key of {app_name!r} already belongs to {known.app_name!r}")
+            self._clients[digest] = digest, identity
 
     @property
     def authenticated_app_name(self) -> str | None:
@@ -69,10 +71,11 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the client that the key belongs to."""
-        key = read_header(request, self._environ_key)
+        value = request.environ.get(self._environ_key)
+        key = None if value is None else to_bytes(value)
         if key is None:
             return None
-        digest = blake2s(self._secret + key).digest()
+        digest = self._digest(key)
         found = self._clients.get(digest)
         # The dict has compared the digests already, but not in constant time.
         if found is None or not hmac.compare_digest(found[0], digest):
@@ -82,3 +85,14 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``ApiKey realm="api", header="X-API-Key"``."""
         return format_challenge("ApiKey", realm=realm, header=self.header)
+
+    def _digest(self, key: bytes) -> bytes:
+        return blake2s(self._secret + key).digest()
+
+
+def _spellings(key: str) -> set[bytes]:
+    """Return the bytes in which clients send a key: beyond ASCII some take UTF-8, and some Latin-1."""
+    spellings = {key.encode("utf-8")}
+    with contextlib.suppress(UnicodeEncodeError):
+        spellings.add(key.encode("latin-1"))
+    return spellings

@@ -7,50 +7,47 @@ the wire (PEP 3333). Two headers of one name arrive as one string, joined by a c
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from werkzeug.wrappers import Request
 
 from ..errors import BadCredentialsError, ConfigurationError
 
 #: The longest value of a credentials header that is looked at, in bytes. Servers commonly stop at 8 190 bytes for a
-#: header line; one that does not must not make us hash or decode megabytes.
+#: header line; one that does not must not make us hash or decode megabytes (CWE-400).
 MAX_CREDENTIALS_BYTES = 8192
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
+@lru_cache(maxsize=256)
 def environ_key(header: str) -> str:
-    """Return the key of ``header`` in a WSGI environ: ``X-API-Key`` is ``HTTP_X_API_KEY``.
+    """Return the key of a header in a WSGI environ: ``X-API-Key`` is ``HTTP_X_API_KEY``.
 
-    :raises ConfigurationError: what is no header name (RFC 9110, section 5.6.2)
+    :param header: its name
+    :raises ConfigurationError: what is no header name (RFC 9110, section 5.6.2), or none that can carry credentials
     """
     if not isinstance(header, str) or not _HEADER_NAME.fullmatch(header):
-        raise ConfigurationError(f'a header must be named by a word such as "X-API-Key", not {header!r}')
-    return "HTTP_" + header.upper().replace("-", "_")
+        raise ConfigurationError('a header must be named by a word such as "X-API-Key"')
+    key = header.upper().replace("-", "_")
+    if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        raise ConfigurationError(f"{header} says something of the body, and carries no credentials")
+    return f"HTTP_{key}"
 
 
-def read_header(request: Request, key: str) -> bytes | None:
+def read_header(request: Request, header: str) -> bytes | None:
     """Return the bytes of a header as they were sent, or ``None`` if it is missing, empty or blank.
 
     :param request: the request
-    :param key: the header's key in the environ, by :func:`environ_key`
+    :param header: its name
     :raises BadCredentialsError: it is longer than :data:`MAX_CREDENTIALS_BYTES`, or no header a server can receive
     """
-    value: str | None = request.environ.get(key)
-    if value is None:
-        return None
-    if len(value) > MAX_CREDENTIALS_BYTES:
-        raise BadCredentialsError(f"a header of {len(value)} bytes")
-    try:
-        # Compared as bytes, for hmac.compare_digest raises TypeError for a str with one character beyond ASCII: a
-        # 500 that anybody could cause.
-        return value.strip(" \t").encode("latin-1") or None
-    except UnicodeEncodeError:
-        raise BadCredentialsError("a header with characters that no header has") from None
+    value: str | None = request.environ.get(environ_key(header))
+    return None if value is None else to_bytes(value)
 
 
 def read_authorization(request: Request, scheme: str) -> bytes | None:
-    """Return the credentials that ``Authorization`` carries for ``scheme``, ``b""`` if there are none behind it.
+    """Return the credentials that ``Authorization`` carries for a scheme, ``b""`` if there are none behind it.
 
     :param request: the request
     :param scheme: the scheme in lower case; it is compared without regard to case (RFC 9110, section 11.1)
@@ -60,8 +57,25 @@ def read_authorization(request: Request, scheme: str) -> bytes | None:
     value: str | None = request.environ.get("HTTP_AUTHORIZATION")
     if value is None or value[: len(scheme)].lower() != scheme or value[len(scheme) :][:1] not in ("", " "):
         return None
-    credentials = read_header(request, "HTTP_AUTHORIZATION") or b""
-    return credentials[len(scheme) :].lstrip(b" ")
+    return to_bytes(value[len(scheme) :].lstrip(" ")) or b""
+
+
+def to_bytes(value: str) -> bytes | None:
+    """Return the bytes that a header's value in the environ stands for, or ``None`` if it is empty or blank.
+
+    Credentials are compared as bytes: ``hmac.compare_digest`` raises TypeError for a ``str`` with one character beyond
+    ASCII, a 500 that anybody could cause.
+
+    :param value: the value
+    :raises BadCredentialsError: it is longer than :data:`MAX_CREDENTIALS_BYTES`, or no header a server can receive
+    """
+    value = value.strip(" \t")
+    if len(value) > MAX_CREDENTIALS_BYTES:
+        raise BadCredentialsError(f"a header of {len(value)} bytes")
+    try:
+        return value.encode("latin-1") or None
+    except UnicodeEncodeError:
+        raise BadCredentialsError("a header with characters that no header has") from None
 
 
 def format_challenge(scheme: str, **parameters: str | None) -> str:

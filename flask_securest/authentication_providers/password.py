@@ -7,6 +7,7 @@ import re
 
 from werkzeug.wrappers import Request
 
+from ..checks import require_name, require_type
 from ..errors import BadCredentialsError, ConfigurationError
 from ..models import UserModel, require_user
 from ..passwords import PasswordHasher
@@ -28,14 +29,14 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
     """
 
     def __init__(self, *, password_hasher: PasswordHasher | None = None, name: str = "password") -> None:
-        if not isinstance(password_hasher, (PasswordHasher, type(None))):
-            raise ConfigurationError(f"password_hasher must be a PasswordHasher, not {password_hasher!r}")
-        self.name = name
-        self.password_hasher = password_hasher or PasswordHasher()
+        self.name = require_name(name, "name of PasswordAuthenticator")
+        self.password_hasher = PasswordHasher() if password_hasher is None else password_hasher
+        require_type(self.password_hasher, PasswordHasher, "password_hasher")
 
     def check_configuration(self, userstore: AbstractUserstore | None) -> None:
         """Raise where there is no userstore: nobody could ever be known."""
         self._require_userstore(userstore)
+        self.password_hasher.prepare()
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> UserModel | None:
         """Return the user with this name and password."""

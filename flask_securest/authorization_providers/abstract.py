@@ -20,7 +20,7 @@ class Decision:
 
     allowed: bool
     reason: str = ""
-    insufficient_scope: bool = False
+    insufficient_scope: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse what merely looks like a yes, such as a list of roles that happens not to be empty."""
@@ -39,13 +39,11 @@ class Target:
     :param resource: the Resource class
     :param verb: the request's method, in upper case
     :param endpoint: the endpoint as the application knows it
-    :param view: the guarded view, as an identity; it means nothing to authorization
     """
 
     resource: type
     verb: str
     endpoint: str
-    view: object = field(default=None, repr=False)
 
 
 class AbstractAuthorizationProvider(ABC):

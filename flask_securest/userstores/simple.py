@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from ..checks import require_list
 from ..errors import ConfigurationError
 from ..models import User, UserModel, collect_names
 from .abstract import AbstractUserstore
@@ -35,9 +36,9 @@ class SimpleUserstore(AbstractUserstore):
             _require_fields(users, {"users", "groups"}, "users", "the mapping of SimpleUserstore")
             groups = users.get("groups") or ()
             users = users["users"]
-        roles_of_groups = _read_groups(_require_list(groups, "groups"))
+        roles_of_groups = _read_groups(require_list(groups, "groups"))
         self._users: dict[str, User] = {}
-        for position, entry in enumerate(_require_list(users, "users")):
+        for position, entry in enumerate(require_list(users, "users")):
             user = _read_user(entry, position, roles_of_groups)
             if user.username in self._users:
                 raise ConfigurationError(
@@ -85,12 +86,6 @@ def _read_user(entry: User | Mapping[str, Any], position: int, roles_of_groups: 
             )
         roles |= roles_of_groups[group]
     return replace(entry, roles=roles)
-
-
-def _require_list(entries: Any, name: str) -> list[Any]:
-    if isinstance(entries, (str, bytes, Mapping, User)) or not isinstance(entries, Iterable):
-        raise ConfigurationError(f"{name} must be a list, not {type(entries).__name__}")
-    return list(entries)
 
 
 def _require_fields(entry: Any, known: Iterable[str], required: str, where: str) -> None:

@@ -1,0 +1,50 @@
+"""Check arguments, and say what is wrong with them without repeating what they hold: it may be a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import ConfigurationError
+
+
+def require_type(value: object, expected: type, what: str) -> None:
+    """Raise if ``value`` is not an object of the class ``expected``.
+
+    :param value: the argument
+    :param expected: the class
+    :param what: how the error calls the argument
+    :raises ConfigurationError: it is not
+    """
+    if isinstance(value, expected):
+        return
+    article = "an" if expected.__name__[0] in "AEIOU" else "a"
+    found = f"the class {value.__name__} itself" if isinstance(value, type) else f"of type {type(value).__name__}"
+    raise ConfigurationError(f"{what} must be {article} {expected.__name__} object; it is {found}")
+
+
+def require_list(values: Any, what: str) -> list[Any]:
+    """Return ``values`` as a list.
+
+    A single string would be taken apart into its letters, and a mapping into its keys.
+
+    :param values: any other iterable
+    :param what: how the error calls the argument
+    :raises ConfigurationError: it is none
+    """
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"{what} must be a list, not of type {type(values).__name__}")
+    return list(values)
+
+
+def require_name(name: object, what: str) -> str:
+    """Return ``name`` if it is a printable string, not empty.
+
+    :param name: the argument
+    :param what: how the error calls it
+    :raises ConfigurationError: it is not
+    """
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        shown = repr(name) if isinstance(name, str) else f"of type {type(name).__name__}"
+        raise ConfigurationError(f"{what} must be a printable string, not empty; it is {shown}")
+    return name

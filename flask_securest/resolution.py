@@ -1,0 +1,173 @@
+"""Find the one :class:`Rule` of a (class, verb) among all that is said along the MRO.
+
+Two principles explain every line of it:
+
+- *Silence is closed.* What nobody has said anything about is guarded by the default chain.
+- *A subclass is never less protected than its base.* What closes (``require``, ``authenticators``) stays in force in
+  subclasses and in methods that override; what opens (``public``, ``optional``) holds only where it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import NamedTuple
+
+from .errors import ConfigurationError
+from .requirement import NO_REQUIREMENT, Requirement
+from .rules import SILENCE, Access, Authenticator, Statement, get_statement, is_rule, refuse_to_silence
+
+_VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Hold what one method of one Resource class asks for.
+
+    :param access: who may come in without being authenticated
+    :param authenticators: the chain; ``None`` for the default one
+    :param requirement: what a verified caller must have
+    :param reason: why it is public, in its author's words
+    :param source: where ``access`` comes from, for example ``"Health (class)"``
+    """
+
+    access: Access
+    authenticators: tuple[Authenticator, ...] | None
+    requirement: Requirement
+    reason: str | None
+    source: str
+
+
+class _Said(NamedTuple):
+    """Hold a statement, and the class in whose body it stands."""
+
+    owner: type
+    statement: Statement
+
+
+def resolve_rule(resource: type, verb: str) -> Rule:
+    """Return the rule of one verb of a Resource class.
+
+    :param resource: the class, as it was added to the Api
+    :param verb: the request's method; one for which the class has no method of its own goes by the class's rules
+    :raises ConfigurationError: ``public`` contradicts what closes it elsewhere along the MRO, or a rule stands where it
+        has no effect
+    """
+    refuse_misplaced_rules(resource)
+    on_classes = [_Said(owner, get_statement(owner)) for owner in resource.__mro__]
+    on_methods = list(_find_methods(resource, verb))
+    method = on_methods[0] if on_methods else _Said(resource, SILENCE)
+    overridden = on_methods[1:]
+    itself = on_classes[0]
+
+    if method.statement.access is not None:
+        # Within one class a public method of a class with require says so itself, right beside it.
+        elsewhere = [said for said in on_classes if said.owner is not method.owner] + overridden
+        opened = _open(method.statement, f"{method.owner.__qualname__}.{_name_method(resource, verb)}", elsewhere)
+    elif itself.statement.access is not None and not method.statement.closes():
+        opened = _open(itself.statement, f"{resource.__qualname__} (class)", on_classes + on_methods)
+        if any(said.statement.authenticators is not None for said in overridden):
+            opened = None  # as if the method had not been overridden: it would close itself
+    else:
+        opened = None
+
+    requirement = NO_REQUIREMENT
+    for said in on_classes + on_methods:
+        requirement &= said.statement.requirement
+    chain = _find_chain(method, overridden, on_classes)
+    if opened is None:
+        return Rule(Access.CLOSED, chain, requirement, None, "default")
+    if opened.access is Access.PUBLIC:
+        return Rule(Access.PUBLIC, None, NO_REQUIREMENT, opened.reason, opened.source)
+    return Rule(Access.OPTIONAL, chain, requirement, None, opened.source)
+
+
+class _Opened(NamedTuple):
+    access: Access
+    reason: str | None
+    source: str
+
+
+def _open(statement: Statement, source: str, elsewhere: Iterable[_Said]) -> _Opened | None:
+    """Return what a statement opens.
+
+    :raises ConfigurationError: it is public, and would silence what closes it elsewhere
+    """
+    if statement.access is Access.PUBLIC:
+        refuse_to_silence(source, (said.statement for said in elsewhere))
+    return _Opened(statement.access, statement.reason, source) if statement.access is not None else None
+
+
+def _find_chain(method: _Said, overridden: list[_Said], on_classes: list[_Said]) -> tuple[Authenticator, ...] | None:
+    """Return the nearest authenticators: of the method that runs; else of class after class, from here to the base.
+
+    In each class what stands on the method that was overridden comes before what stands on the class itself:
+    ``Base.get`` before ``Base``, and both behind ``Sub``.
+    """
+    if method.statement.authenticators is not None:
+        return method.statement.authenticators
+    for on_class in on_classes:
+        for said in (*(each for each in overridden if each.owner is on_class.owner), on_class):
+            if said.statement.authenticators is not None:
+                return said.statement.authenticators
+    return None
+
+
+def _find_methods(resource: type, verb: str) -> Iterator[_Said]:
+    """Yield what is said on the method that answers ``verb``, and on those that it overrides."""
+    name = _name_method(resource, verb)
+    owners = [owner for owner in resource.__mro__ if name in vars(owner)]
+    for owner in owners:
+        yield _Said(owner, get_statement(vars(owner)[name]))
+    if name == "head":
+        # A base without a head answers HEAD with its get. A subclass that brings a head overrides that, too.
+        behind = resource.__mro__[resource.__mro__.index(owners[-1]) + 1 :]
+        for owner in behind:
+            if "get" in vars(owner):
+                yield _Said(owner, get_statement(vars(owner)["get"]))
+
+
+def _name_method(resource: type, verb: str) -> str:
+    """Return the name of the method that answers ``verb``, as Flask-RESTful finds it: HEAD falls back on ``get``."""
+    name = verb.lower()
+    return "get" if name == "head" and not answers(resource, "head") else name
+
+
+def answers(resource: type, name: str) -> bool:
+    """Return whether a Resource class has a method of this name.
+
+    :param resource: the class
+    :param name: the name, in lower case
+    """
+    nearest = next((vars(owner)[name] for owner in resource.__mro__ if name in vars(owner)), None)
+    return nearest is not None
+
+
+def refuse_misplaced_rules(resource: type) -> None:
+    """Raise if a rule stands where it would change nothing, and its author believes that it does.
+
+    :param resource: the class
+    :raises ConfigurationError: one does
+    """
+    for place in ("decorators", "method_decorators"):
+        found = getattr(resource, place, None)
+        lists = list(found.values()) if isinstance(found, Mapping) else [found]
+        if any(is_rule(each) for decorators in lists if isinstance(decorators, Iterable) for each in decorators):
+            raise ConfigurationError(
+                f"{resource.__qualname__}.{place} has a rule, which has no effect there: decorate the class"
+            )
+    verbs = _VERBS | {verb.lower() for verb in getattr(resource, "methods", None) or ()}
+    functions = [
+        (name, member)
+        for owner in resource.__mro__
+        for name, member in vars(owner).items()
+        if isinstance(member, (FunctionType, staticmethod, classmethod))
+    ]
+    answering = {id(function) for name, function in functions if name in verbs}
+    for name, function in functions:
+        if name not in verbs and id(function) not in answering and get_statement(function) is not SILENCE:
+            raise ConfigurationError(
+                f"{resource.__qualname__}.{name} has a rule and answers no verb: decorate the method that does, or the "
+                "class"
+            )
