@@ -5,9 +5,12 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 5000
 
-PIP = $(VENV)/bin/pip --disable-pip-version-check --quiet
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-all test-wheel lint format bench clean
+.PHONY: help demo test test-all lint format bench clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the example API
 	@$(VENV)/bin/python examples/quickstart.py http://$(HOST):$(PORT)
@@ -19,19 +22,19 @@ test: $(VENV)/.test  ## run all tests
 test-all:  ## run all tests on every Python from 3.10 to 3.13 there is, with the oldest Flask, and against the wheel
 	.ci/test-all
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test  ## check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-format: $(VENV)/.test
+format: $(VENV)/.test  ## put it into that style
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
 bench: $(VENV)/.bench  ## measure the overhead per request, beside other libraries
 	$(VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
-clean:
+clean:  ## remove whatever these have made
 	rm -rf .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Each stamp says that what it is named after is installed.

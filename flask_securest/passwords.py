@@ -1,12 +1,13 @@
 """Hash passwords, check them, and say which hashes are out of date: a policy over passlib.
 
-New hashes are argon2id. Hashes of the other families in :data:`VERIFIED_SCHEMES` are verified, so that users can
-be brought along from an older system. Plain text is no family: with it among the schemes, *any* stored string
-that no other family recognises (``!``, ``*LK*``, a stolen hash) would itself be the password.
+New hashes are argon2id. Hashes of the other families in :data:`VERIFIED_SCHEMES`, and Werkzeug's own, are verified, so
+that users can be brought along from an older system. Plain text is no family: with it among the schemes, *any* stored
+string that no other family recognises (``!``, ``*LK*``, a stolen hash) would itself be the password.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from passlib.context import CryptContext
+from werkzeug.security import check_password_hash
 
 from .errors import BackendError, ConfigurationError
 from .logs import get_logger
@@ -70,6 +72,10 @@ VERIFIED_SCHEMES = (
     *("ldap_pbkdf2_sha1", "ldap_pbkdf2_sha256", "ldap_pbkdf2_sha512"),
     *("django_pbkdf2_sha256", "django_bcrypt_sha256", "django_argon2"),
 )
+
+#: Werkzeug's ``generate_password_hash`` writes ``scrypt:32768:8:1$salt$hash``, which passlib does not know. Many
+#: a Flask application has them.
+_WERKZEUG = re.compile(r"(?:scrypt|pbkdf2):[^$]+\$[^$]+\$[0-9a-f]{32,}")
 
 #: The longest password, in bytes of UTF-8. The crypt(3) families take time in proportion to it: ten seconds of
 #: somebody else's processor for four kilobytes (CWE-400).
@@ -182,8 +188,10 @@ class PasswordHasher:
             # Not every release of bcrypt refuses what is longer: some cut it, and take whatever begins like that.
             if len(password.encode()) > _MAX_BCRYPT_BYTES and self._context.identify(stored) in _BCRYPT:
                 return None
+            if isinstance(stored, str) and _WERKZEUG.fullmatch(stored):
+                return check_password_hash(stored, password)
             return bool(self._context.verify(password, stored))
-        except (MemoryError, TypeError, ValueError) as error:
+        except (MemoryError, OverflowError, TypeError, ValueError) as error:
             if isinstance(error, MemoryError) or "Memory allocation" in str(error):
                 raise BackendError("there is not enough memory to verify a password") from None
             return None

@@ -9,6 +9,9 @@ The sender is the :class:`~flask_securest.SecuREST` object. Receivers get ``requ
     @request_refused.connect
     def count(securest, request, verdict, **extra):
         refused[verdict.status] += 1
+
+A receiver that raises changes no decision: the error is logged. It is different for :data:`request_authenticated`,
+whose receivers have to see every caller before the Resource does: if one raises, the request is refused with a 500.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import closing
 from pathlib import Path
@@ -15,14 +16,15 @@ from flask_securest.errors import BackendError
 from flask_securest.testing import AuthenticationProviderContract, UserstoreContract
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.rst").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "examples"))
 
 import custom_provider  # noqa: E402
-import custom_userstore  # noqa: E402
 import quickstart  # noqa: E402
+from custom_userstore import SQLiteUserstore  # noqa: E402
 
 
-class TestCustomUserstore(UserstoreContract):
+class TestSQLiteUserstore(UserstoreContract):  # pytest collects it
     @pytest.fixture(autouse=True)
     def _database(self, tmp_path):
         self.path = tmp_path / "users.db"
@@ -33,11 +35,11 @@ class TestCustomUserstore(UserstoreContract):
                 connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", row)
 
     def make_userstore(self):
-        return custom_userstore.SQLiteUserstore(self.path)
+        return SQLiteUserstore(self.path)
 
     def test_a_database_that_cannot_be_read_is_a_back_end_that_is_down(self, tmp_path):
         with pytest.raises(BackendError):
-            custom_userstore.SQLiteUserstore(tmp_path / "nowhere" / "users.db").get_user("alice")
+            SQLiteUserstore(tmp_path / "nowhere" / "users.db").get_user("alice")
 
 
 class TestCustomProvider(AuthenticationProviderContract):
@@ -61,6 +63,25 @@ class TestCustomProvider(AuthenticationProviderContract):
 @pytest.mark.parametrize("name", ["custom_provider", "custom_userstore"])
 def test_an_extension_point_takes_under_40_lines(name):
     assert len((ROOT / "examples" / f"{name}.py").read_text().splitlines()) < 40
+
+
+@pytest.mark.parametrize("name", ["custom_provider", "custom_userstore"])
+def test_an_extension_point_is_as_the_readme_shows_it(name):
+    example = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
+    assert textwrap.indent(example, "    ") in README
+
+
+def test_the_contract_of_a_userstore_is_run_as_the_readme_shows_it():
+    shown = re.search(r"    class TestSQLiteUserstore.*?\n\n(?=\S)", README, re.DOTALL)
+    assert textwrap.dedent(shown[0]).strip() in Path(__file__).read_text(encoding="utf-8")
+
+
+def test_every_code_block_of_the_readme_is_of_a_kind_that_is_run():
+    assert "::\n\n    request ─▶ gate" in README  # the one drawing
+    assert README.replace("::\n\n    request ─▶", "").count("::\n\n") == 0
+    directives = re.findall(r"\.\. ([\w-]+)::(.*)", README)
+    assert {name for name, _ in directives} == {"code-block", "list-table"}
+    assert {kind.strip() for name, kind in directives if name == "code-block"} == {"bash", "console", "python"}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import sys
 import pytest
 from helpers import FAST
 from passlib import hash as passlib_hash
+from werkzeug.security import generate_password_hash
 
 from flask_securest import passwords
 from flask_securest.errors import BackendError, ConfigurationError
@@ -52,6 +53,8 @@ def test_every_scheme_that_can_be_asked_for_hashes_and_verifies(scheme):
         ("phpass", passlib_hash.phpass.using(rounds=7).hash("secret")),
         ("ldap_sha512_crypt", passlib_hash.ldap_sha512_crypt.using(rounds=1000).hash("secret")),
         ("django_pbkdf2_sha256", passlib_hash.django_pbkdf2_sha256.using(rounds=10).hash("secret")),
+        ("werkzeug scrypt", generate_password_hash("secret", "scrypt:1024:8:1")),
+        ("werkzeug pbkdf2", generate_password_hash("secret", "pbkdf2:sha256:1000")),
         # Made by other programs: openssl passwd -6 and -apr1, slappasswd -h {SSHA}.
         (
             "openssl -6",
@@ -98,6 +101,14 @@ MALFORMED += [
     "$scrypt$ln=99,r=8,p=1$abc$def",
     "$pbkdf2-sha256$0$a$b",
     "$argon2id$v=19$m=99999999999,t=1,p=1$c2FsdHNhbHQ$aGFzaA",
+]
+
+MALFORMED += [
+    f"{method}$salt${'0' * 64}"
+    for method in (
+        *("scrypt:99999999999:8:1", "scrypt:1099511627776:8:1", "scrypt:x:8:1", "scrypt:2:8"),
+        *("pbkdf2:sha256:0", "pbkdf2:sha256:99999999999999999999999", "pbkdf2:nosuch:1000", "sha256", "plain"),
+    )
 ]
 
 
