@@ -18,6 +18,12 @@ setup(
         "Flask-RESTful>=0.3.10",  # what is guarded; the first release that runs with Flask 2.3
         "libpass[argon2,bcrypt]>=1.9.3",  # password hashing: the maintained distribution of the package passlib
     ],
+    extras_require={
+        "ldap": ["ldap3>=2.9.1"],  # LDAPUserstore: pure Python, with timeouts that work
+        "sqlalchemy": ["SQLAlchemy>=2.0"],  # SQLAlchemyUserstore, SQLAlchemyKeystore; SQLite comes with Python
+        "postgresql": ["SQLAlchemy>=2.0", "psycopg[binary]>=3.2"],  # the same, for many machines
+        "yaml": ["PyYAML>=6.0"],  # FileUserstore of a YAML file; JSON needs nothing
+    },
     classifiers=[
         "Development Status :: 4 - Beta",
         "Framework :: Flask",

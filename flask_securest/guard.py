@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakSet
 
-from flask import Flask, Request
+from blinker import NamedSignal
+from flask import Flask, Request, Response, after_this_request
 from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -18,10 +19,16 @@ from .chain import Chain
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy, Verdict
 from .errors import AuthorizationError, ConfigurationError
 from .logs import forget_frames, get_logger
+from .models import Identity
 from .resolution import Rule, resolve_rule
-from .responses import ErrorHandler, make_refusal
+from .responses import ErrorHandler, make_refusal, replacement_headers
 from .rules import USE_DEFAULT, Access, Authenticator
-from .signals import request_authenticated, request_refused, request_would_be_refused
+from .signals import (
+    replaced_credentials_used,
+    request_authenticated,
+    request_refused,
+    request_would_be_refused,
+)
 from .userstores.abstract import AbstractUserstore
 
 _log = get_logger(__name__)
@@ -168,6 +175,8 @@ class ApiGuard:
         )
         try:
             verdict = policy.decide(request, verdicts.values(), timed=listened)
+            if verdict.identity is not None and verdict.identity.replaced_at is not None:
+                self._tell_of_replacement(request, verdict.identity)
             if listened and verdict.status is None and verdict.identity is not None:
                 request_authenticated.send(self.sender, request=request, verdict=verdict)
         except Exception as error:
@@ -177,6 +186,17 @@ class ApiGuard:
         if verdict.status is not None:
             self._report(request, verdict, refused=self._enforces)
         return verdict
+
+    def _tell_of_replacement(self, request: Request, identity: Identity) -> None:
+        """Tell the client, in the headers of the answer, that others have taken the place of its credentials."""
+        headers = replacement_headers(identity)
+
+        def add_headers(response: Response) -> Response:
+            response.headers.update(headers)
+            return response
+
+        after_this_request(add_headers)
+        self._send(replaced_credentials_used, request=request, identity=identity)
 
     def _make_policy(self, view: GuardedView, verb: str) -> AnyPolicy:
         policies, chains, userstore = view.policies, self._chains, self.userstore
@@ -229,9 +249,11 @@ class ApiGuard:
             caller = f" for {verdict.identity.user.username!r}" if verdict.identity is not None else ""
             words = (said, target.verb, target.endpoint, caller, request.remote_addr, verdict.status, verdict.reason)
             _log.log(level, "%s %r on %r%s from %r (%d): %s", *words, exc_info=bug)
-        signal = request_refused if refused else request_would_be_refused
-        if signal.receivers:
-            try:
-                signal.send(self.sender, request=request, verdict=verdict)
-            except Exception:
-                _log.exception("a receiver of the signal %r failed; the request is answered as decided", signal.name)
+        self._send(request_refused if refused else request_would_be_refused, request=request, verdict=verdict)
+
+    def _send(self, signal: NamedSignal, **what: Any) -> None:
+        """Tell whoever listens. It never raises."""
+        try:
+            signal.send(self.sender, **what)
+        except Exception:
+            _log.exception("a receiver of the signal %r failed; the request is answered as decided", signal.name)

@@ -79,6 +79,37 @@ def require_user(answer: object) -> UserModel:
     return answer  # type: ignore[return-value]  # mypy cannot see that the attributes were just looked at
 
 
+def require_aware(time: object, what: str) -> datetime:
+    """Return ``time`` if it is a ``datetime`` that says which time zone it is in.
+
+    :param time: the argument
+    :param what: how the error calls it
+    :raises TypeError: it is no ``datetime``
+    :raises ValueError: it has no time zone
+    """
+    if not isinstance(time, datetime):
+        raise TypeError(f"{what} must be a datetime, not {type(time).__name__}")
+    if time.utcoffset() is None:
+        raise ValueError(f"{what} must have a time zone: datetime.now(timezone.utc), not datetime.now()")
+    return time
+
+
+def scopes_of(user: UserModel) -> frozenset[str] | None:
+    """Return the scopes that a user's own credentials may have at most; ``None`` for no limit.
+
+    They are the user's ``scopes``, if it has this attribute (a row of an ORM), or ``attributes["scopes"]``.
+
+    :param user: the user
+    :raises TypeError: they are not names
+    :raises ValueError: one of them is empty
+    """
+    scopes = getattr(user, "scopes", None)
+    if scopes is None:
+        attributes = getattr(user, "attributes", None)
+        scopes = attributes.get("scopes") if isinstance(attributes, Mapping) else None
+    return None if scopes is None else collect_names(scopes, what=f"scopes of user {user.username!r}")
+
+
 class ReadOnlyDict(Mapping[str, Any]):
     """Hold a dict that cannot be written into. Unlike ``MappingProxyType`` it can be copied and pickled."""
 
@@ -162,8 +193,10 @@ class Identity:
     :param credential_id: which of the user's credentials it was, where they have ids
     :param app_name: the machine client that an API key belongs to
     :param expires_at: when the credentials end; an aware ``datetime``
+    :param replaced_at: since when there are others in their place, with which they go on working until they end; the
+        client is told so (RFC 9745, RFC 8594)
     :raises TypeError: ``user`` is no user, ``scopes="read"``, or a time that is no ``datetime``
-    :raises ValueError: ``expires_at`` without a time zone
+    :raises ValueError: a time without a time zone
     """
 
     user: UserModel
@@ -172,6 +205,7 @@ class Identity:
     credential_id: str | None = field(default=None, kw_only=True)
     app_name: str | None = field(default=None, kw_only=True)
     expires_at: datetime | None = field(default=None, kw_only=True)
+    replaced_at: datetime | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check what a provider has said: a mistake here would be a caller with the wrong rights."""
@@ -179,10 +213,9 @@ class Identity:
         if self.scopes is not None:
             object.__setattr__(self, "scopes", collect_names(self.scopes, what="scopes"))
         if self.expires_at is not None:
-            if not isinstance(self.expires_at, datetime):
-                raise TypeError(f"expires_at must be a datetime, not {type(self.expires_at).__name__}")
-            if self.expires_at.utcoffset() is None:
-                raise ValueError("expires_at must have a time zone: datetime.now(timezone.utc), not datetime.now()")
+            require_aware(self.expires_at, "expires_at")
+        if self.replaced_at is not None:
+            require_aware(self.replaced_at, "replaced_at")
 
     def vouched_by(self, provider: str) -> Identity:
         """Return this identity with the name of the provider that vouched for it.

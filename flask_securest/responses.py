@@ -18,6 +18,7 @@ from flask_restful import Api
 from flask_restful.utils import http_status_message, unpack
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import http_date
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -26,6 +27,7 @@ from .authentication_providers.headers import read_authorization
 from .decision import Verdict
 from .errors import BadCredentialsError
 from .logs import get_logger
+from .models import Identity
 
 _log = get_logger(__name__)
 
@@ -74,6 +76,21 @@ def make_refusal(
         _log.exception("a refusal (%d) could not be made as it should be; a plain one was sent", status)
         response = Response(json.dumps({"message": message}), status, mimetype="application/json")
         return _complete(response, headers or _NO_STORE, force=True)
+
+
+def replacement_headers(identity: Identity) -> dict[str, str]:
+    """Return the headers that tell a client that others have taken the place of its credentials.
+
+    They are ``Deprecation`` (RFC 9745), which is a date in seconds since 1970, and ``Sunset`` (RFC 8594).
+
+    :param identity: the caller, with ``replaced_at``
+    """
+    headers = {}
+    if identity.replaced_at is not None:
+        headers["Deprecation"] = f"@{int(identity.replaced_at.timestamp())}"
+        if identity.expires_at is not None:
+            headers["Sunset"] = http_date(identity.expires_at)
+    return headers
 
 
 def _make_headers(status: int, verdict: Verdict, request: Request, realm: str) -> Headers:

@@ -23,6 +23,10 @@ _signals = Namespace()
 #: A caller was verified, and is allowed to do what it asks for.
 request_authenticated = _signals.signal("request-authenticated")
 
+#: A caller still uses credentials in whose place it has got others, such as the former secret of an API key. Receivers
+#: get ``request`` and ``identity``, with its ``credential_id``, ``replaced_at`` and ``expires_at``.
+replaced_credentials_used = _signals.signal("replaced-credentials-used")
+
 #: A request was refused. ``verdict.status`` is what it was answered with.
 request_refused = _signals.signal("request-refused")
 

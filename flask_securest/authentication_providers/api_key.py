@@ -1,18 +1,23 @@
-"""API keys of machine clients, in a header of their own: ``X-API-Key: 7f6b0e0b...``."""
+"""API keys of machine clients, in a header of their own: ``X-API-Key: securest_2c9...Xq_7Gb...0aK4x1``."""
 
 from __future__ import annotations
 
 import contextlib
 import hmac
 import secrets
+from datetime import datetime, timezone
 from hashlib import blake2s
 
 from werkzeug.wrappers import Request
 
-from ..checks import require_name
+from ..checks import require_name, require_type
 from ..current import get_caller
-from ..errors import BadCredentialsError, ConfigurationError
-from ..models import Identity, User
+from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ..keystores.abstract import AbstractKeystore
+from ..keystores.format import digest_of, find_key_id
+from ..keystores.models import ApiKey, KeyUse
+from ..keystores.uses import UseRecorder
+from ..models import Identity, User, UserModel, require_user, scopes_of
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_bytes
@@ -21,18 +26,26 @@ from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_by
 class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
     """Know machine clients by a key in a header.
 
-    A client may have several keys, for example while an old one is replaced.
+    Keys are registered by :meth:`register_key`, or live in a keystore, or both. A client may have several, for example
+    while an old one is replaced.
 
     :param header: the header that carries the key
+    :param keystore: where keys are that can be issued, rotated and revoked while the application runs
     :param name: how the provider is called in rules, identities and logs
-    :raises ConfigurationError: what is no header name
+    :raises ConfigurationError: what is no header name, or no keystore
     """
 
-    def __init__(self, header: str = "X-API-Key", *, name: str = "api-key") -> None:
+    def __init__(
+        self, header: str = "X-API-Key", *, keystore: AbstractKeystore | None = None, name: str = "api-key"
+    ) -> None:
         self.name = require_name(name, "name of HeaderApiKeyAuthenticator")
         self.header = header
         self.credential_headers = (header,)
         self._environ_key = environ_key(header)
+        if keystore is not None:
+            require_type(keystore, AbstractKeystore, "keystore")
+        self.keystore = keystore
+        self._uses = None if keystore is None else UseRecorder(keystore)
         # Keys are kept as digests (BLAKE2s, RFC 7693), with a secret of this process in front: whoever reads the table
         # reads no key, and how long a look-up takes tells nothing about one (CWE-208), for nobody outside knows what
         # the digest of a guess begins with. A key has enough entropy of its own; a password hash would only be slow.
@@ -78,9 +91,11 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         digest = self._digest(key)
         found = self._clients.get(digest)
         # The dict has compared the digests already, but not in constant time.
-        if found is None or not hmac.compare_digest(found[0], digest):
+        if found is not None and hmac.compare_digest(found[0], digest):
+            return found[1]
+        if self.keystore is None:
             raise BadCredentialsError("an API key that is not registered")
-        return found[1]
+        return self._find_in_keystore(key, self.keystore, request, userstore)
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``ApiKey realm="api", header="X-API-Key"``."""
@@ -88,6 +103,81 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
 
     def _digest(self, key: bytes) -> bytes:
         return blake2s(self._secret + key).digest()
+
+    def _find_in_keystore(
+        self, sent: bytes, keystore: AbstractKeystore, request: Request, userstore: AbstractUserstore | None
+    ) -> Identity:
+        """Return who a key of the keystore belongs to.
+
+        :raises BadCredentialsError: nobody, or it may not be used from there
+        :raises ExpiredCredentialsError: it is past its end, or a former one past its sunset
+        """
+        key_id = find_key_id(sent)
+        if key_id is None:
+            raise BadCredentialsError("an API key that is neither registered nor written as keys of the keystore are")
+        key = keystore.get_key(key_id)
+        if key is None:
+            raise BadCredentialsError("an API key with an id that nobody has")
+        digest = digest_of(sent)
+        # Bytes, in constant time, and before anything else is said about the key.
+        former = not hmac.compare_digest(key.digest, digest)
+        if former and not (key.former_digest is not None and hmac.compare_digest(key.former_digest, digest)):
+            raise BadCredentialsError(f"a wrong secret for the API key {key_id}")
+        expires_at = _end_of(key, former=former)
+        if not key.allows_address(request.remote_addr):
+            raise BadCredentialsError(f"the API key {key_id} may not be used from this address")
+        user = _find_owner(key, userstore)
+        if self._uses is not None and user.active:
+            self._uses.record(KeyUse(key_id, former))
+        return Identity(
+            user,
+            self.name,
+            scopes=_limit_scopes(key, user),
+            credential_id=key_id,
+            app_name=key.app_name,
+            expires_at=expires_at,
+            replaced_at=key.rotated_at if former else None,
+        )
+
+
+def _end_of(key: ApiKey, *, former: bool) -> datetime | None:
+    """Return when the key ends.
+
+    :raises BadCredentialsError: it is revoked
+    :raises ExpiredCredentialsError: that was some time ago
+    """
+    if key.revoked_at is not None:
+        raise BadCredentialsError(f"the API key {key.id} is revoked")
+    ends = [end for end in (key.expires_at, key.sunset_at if former else None) if end is not None]
+    expires_at = min(ends, default=None)
+    if expires_at is not None and expires_at <= datetime.now(timezone.utc):
+        raise ExpiredCredentialsError(f"the API key {key.id} {'was replaced and ' if former else ''}has expired")
+    return expires_at
+
+
+def _find_owner(key: ApiKey, userstore: AbstractUserstore | None) -> UserModel:
+    """Return whose key it is, as the userstore knows the user now.
+
+    :raises BadCredentialsError: the user is gone, and its keys with it
+    :raises ConfigurationError: there is no userstore that could say whether the owner is disabled
+    """
+    if key.owner is None:
+        return User(key.app_name or "")
+    if userstore is None:
+        raise ConfigurationError(f"the API key {key.id} belongs to a user, and there is no userstore")
+    user = userstore.get_user(key.owner)
+    if user is None:
+        raise BadCredentialsError(f"the API key {key.id} of a user that is gone")
+    return require_user(user)
+
+
+def _limit_scopes(key: ApiKey, user: UserModel) -> frozenset[str] | None:
+    """Return the scopes of the key, and no more than its owner has by now."""
+    scopes = None if key.scopes is None else frozenset(key.scopes)
+    most = scopes_of(user)
+    if most is None or scopes is None:
+        return scopes if most is None else most
+    return scopes & most
 
 
 def _spellings(key: str) -> set[bytes]:

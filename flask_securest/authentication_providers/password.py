@@ -9,11 +9,14 @@ from werkzeug.wrappers import Request
 
 from ..checks import require_name, require_type
 from ..errors import BadCredentialsError, ConfigurationError
+from ..logs import get_logger
 from ..models import UserModel, require_user
-from ..passwords import PasswordHasher
-from ..userstores.abstract import AbstractUserstore
+from ..passwords import MAX_PASSWORD_BYTES, PasswordHasher
+from ..userstores.abstract import AbstractUserstore, AbstractVerifyingUserstore, AbstractWritableUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import format_challenge, read_authorization
+
+_log = get_logger(__name__)
 
 # RFC 7617, section 2: neither name nor password may have control characters (C0, DEL, C1).
 _CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -24,19 +27,30 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
 
     :param password_hasher: how passwords are verified; by default ``PasswordHasher()``. Its scheme and cost are those
         of the work that is done for users that do not exist, so make your users' hashes with the same ones.
+    :param userstore: a userstore of its own, instead of the API's: for example a file with the administrator who must
+        get in when the directory is down
     :param name: how the provider is called in rules, identities and logs
-    :raises ConfigurationError: ``password_hasher`` is none
+    :raises ConfigurationError: ``password_hasher`` or ``userstore`` is none
     """
 
-    def __init__(self, *, password_hasher: PasswordHasher | None = None, name: str = "password") -> None:
+    def __init__(
+        self,
+        *,
+        password_hasher: PasswordHasher | None = None,
+        userstore: AbstractUserstore | None = None,
+        name: str = "password",
+    ) -> None:
         self.name = require_name(name, "name of PasswordAuthenticator")
+        if userstore is not None:
+            require_type(userstore, AbstractUserstore, "userstore")
+        self.userstore = userstore
         self.password_hasher = PasswordHasher() if password_hasher is None else password_hasher
         require_type(self.password_hasher, PasswordHasher, "password_hasher")
 
     def check_configuration(self, userstore: AbstractUserstore | None) -> None:
         """Raise where there is no userstore: nobody could ever be known."""
-        self._require_userstore(userstore)
-        self.password_hasher.prepare()
+        if not isinstance(self._require_userstore(userstore), AbstractVerifyingUserstore):
+            self.password_hasher.prepare()
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> UserModel | None:
         """Return the user with this name and password."""
@@ -45,6 +59,8 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         if credentials is None:
             return None
         username, password = _decode(credentials)
+        if isinstance(store, AbstractVerifyingUserstore):
+            return _verify_in_store(store, username, password)
         user = store.get_user(username)
         if user is not None:
             require_user(user)
@@ -53,6 +69,8 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         # of the answer must not tell which accounts exist, or are disabled (CWE-208; CVE-2026-22746).
         if not self.password_hasher.verify(password, stored, owner=user.username if user is not None else None):
             raise BadCredentialsError("an unknown user" if user is None else "a wrong password")
+        if user is not None and user.active and isinstance(store, AbstractWritableUserstore):
+            self._renew_hash(store, user, password)
         return user
 
     def challenge(self, realm: str, error: str | None = None) -> str:
@@ -60,11 +78,39 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         return format_challenge("Basic", realm=realm, charset="UTF-8")
 
     def _require_userstore(self, userstore: AbstractUserstore | None) -> AbstractUserstore:
-        if userstore is None:
+        store = userstore if self.userstore is None else self.userstore
+        if store is None:
             raise ConfigurationError(
                 f"the provider {self.name!r} (PasswordAuthenticator) needs a userstore: SecuREST(api, userstore=...)"
             )
-        return userstore
+        return store
+
+    def _renew_hash(self, store: AbstractWritableUserstore, user: UserModel, password: str) -> None:
+        """Replace a hash that is out of date, now that the password is known. The request goes on whatever happens."""
+        stored = user.password
+        if stored is None or not self.password_hasher.needs_rehash(stored):
+            return
+        try:
+            # Only in place of the very hash that was verified: another process may just have set a new password.
+            store.set_password(user.username, self.password_hasher.hash(password), expected=stored)
+        except Exception as error:
+            # Without its message, and without its traceback: a database's errors show what was to be written.
+            _log.warning(
+                "the outdated password hash of user %r could not be replaced: %s", user.username, type(error).__name__
+            )
+
+
+def _verify_in_store(store: AbstractVerifyingUserstore, username: str, password: str) -> UserModel:
+    """Return the user, for whom the store has checked the password itself.
+
+    :raises BadCredentialsError: an unknown user or a wrong password, which only the store knows
+    """
+    if len(password.encode()) > MAX_PASSWORD_BYTES:
+        raise BadCredentialsError("a password that is longer than any")
+    user = store.verify_password(username, password)
+    if user is None:
+        raise BadCredentialsError("an unknown user or a wrong password")
+    return require_user(user)
 
 
 def _decode(credentials: bytes) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""Where users live."""
+"""Where users live. Stores that need a library of their own are imported from their modules."""
 
-from .abstract import AbstractUserstore
+from .abstract import AbstractUserstore, AbstractVerifyingUserstore, AbstractWritableUserstore
 from .simple import SimpleUserstore
 
-__all__ = ["AbstractUserstore", "SimpleUserstore"]
+__all__ = ["AbstractUserstore", "AbstractVerifyingUserstore", "AbstractWritableUserstore", "SimpleUserstore"]

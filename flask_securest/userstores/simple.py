@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -49,6 +49,10 @@ class SimpleUserstore(AbstractUserstore):
     def get_user(self, identifier: str) -> UserModel | None:
         """Return the user with this name."""
         return self._users.get(identifier)
+
+    def list_users(self) -> Iterator[UserModel]:
+        """Yield all users, sorted by name."""
+        yield from sorted(self._users.values(), key=lambda user: user.username)
 
 
 def _read_groups(entries: list[Any]) -> dict[str, frozenset[str]]:

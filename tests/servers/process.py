@@ -1,0 +1,65 @@
+"""Start a server's process for a test, and end it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+#: Several servers are where an ordinary user's PATH does not look.
+_PLACES = ["/usr/sbin", "/usr/local/sbin", "/sbin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))[::-1]]
+
+
+def find_program(name, package):
+    """Return the path of a program; without it skip the test, saying so. With ``CI=true`` that is a failure."""
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_PLACES))
+    if found is None:
+        told = f"{name} is not installed: apt-get install {package}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(told, pytrace=False)
+        pytest.skip(told)
+    return found
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_for_port(port, process, seconds=20):
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            assert process.poll() is None, f"{process.args[0]} has ended with {process.returncode}"
+            assert time.monotonic() < deadline, f"{process.args[0]} does not listen on {port}"
+            time.sleep(0.02)
+
+
+@contextmanager
+def running(command, port, log, **options):
+    """Run a server until the end of the block; it ends with this process at the latest, even if that is killed."""
+    if shutil.which("setpriv"):
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
+    with Path(log).open("ab") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
+    try:
+        try:
+            wait_for_port(port, process)
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{Path(log).read_text(errors='replace')[-3000:]}") from None
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
