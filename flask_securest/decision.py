@@ -17,7 +17,6 @@ from .current import ANONYMOUS, Caller
 from .errors import AuthenticationError, AuthorizationError, BackendError
 from .logs import forget_frames, message_of
 from .models import Identity
-from .requirement import NO_REQUIREMENT
 from .resolution import Rule
 from .rules import Access
 
@@ -134,7 +133,7 @@ class ChainPolicy(Policy):
     :param authorization_provider: asked about verified callers, after the rule's own requirement
     """
 
-    __slots__ = ("_authorization_provider", "_chain", "_rule")
+    __slots__ = ("_authorization_provider", "_chain", "_requirement", "_rule")
 
     def __init__(
         self,
@@ -146,6 +145,8 @@ class ChainPolicy(Policy):
     ) -> None:
         super().__init__(view, target, chain)
         self._rule = rule
+        # Most methods ask for nothing but a caller: then there is nothing to decide on each request.
+        self._requirement = rule.requirement or None
         self._chain = chain
         self._authorization_provider = authorization_provider
 
@@ -167,8 +168,8 @@ class ChainPolicy(Policy):
         identity = outcome.identity
         if identity is None:
             return self._decide_unknown(request, outcome)
-        if self._rule.requirement is not NO_REQUIREMENT:
-            decision = self._rule.requirement.decide(identity)
+        if self._requirement is not None:
+            decision = self._requirement.decide(identity)
             if not decision:
                 return self._forbid(outcome, decision)
         if self._authorization_provider is not None:

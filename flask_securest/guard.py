@@ -175,9 +175,10 @@ class ApiGuard:
         )
         try:
             verdict = policy.decide(request, verdicts.values(), timed=listened)
-            if verdict.identity is not None and verdict.identity.replaced_at is not None:
-                self._tell_of_replacement(request, verdict.identity)
-            if listened and verdict.status is None and verdict.identity is not None:
+            identity = verdict.identity
+            if identity is not None and identity.replaced_at is not None:
+                self._tell_of_replacement(request, identity)
+            if listened and verdict.status is None and identity is not None:
                 request_authenticated.send(self.sender, request=request, verdict=verdict)
         except Exception as error:
             # Whatever it was, it was not a yes.

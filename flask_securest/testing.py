@@ -1,4 +1,4 @@
-"""What every provider and every userstore has to pass: run your own through it.
+"""What every provider and every store has to pass: run your own through it.
 
 Subclass a contract in your tests, say how yours is made, and let pytest collect it:
 
@@ -8,14 +8,13 @@ Subclass a contract in your tests, say how yours is made, and let pytest collect
         def make_userstore(self):
             return MyUserstore(users=[self.ALICE, self.BOB])
 
-The providers and userstores of this package pass the same ones. The tests are plain methods with plain asserts; a
+The providers and stores of this package pass the same ones. The tests are plain methods with plain asserts; a
 failing one shows its values with ``pytest.register_assert_rewrite("flask_securest.testing")`` in your ``conftest.py``.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -27,8 +26,18 @@ from werkzeug.wrappers import Request
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
 from .chain import Answer, Chain, Outcome
-from .models import User, UserModel, require_user
+from .models import UserModel
+from .testing_stores import KeystoreContract, UserstoreContract, WritableUserstoreContract, run_in_threads
 from .userstores.abstract import AbstractUserstore
+
+__all__ = [
+    "AuthenticationProviderContract",
+    "ForbiddenUserstore",
+    "KeystoreContract",
+    "UserstoreContract",
+    "WritableUserstoreContract",
+    "make_request",
+]
 
 
 def make_request(headers: Mapping[str, str | bytes] | None = None) -> Request:
@@ -48,88 +57,6 @@ class ForbiddenUserstore(AbstractUserstore):
     def get_user(self, identifier: str) -> UserModel | None:
         """Fail."""
         raise AssertionError(f"the userstore was asked for {identifier!r}")
-
-
-class UserstoreContract(ABC):
-    """What every userstore has to do."""
-
-    #: The users that the store under test has to have, in whatever way it keeps them.
-    ALICE: ClassVar[User] = User("alice", "$5$rounds=1000$alice$hash", roles=["admin", "author"])
-    BOB: ClassVar[User] = User("bob", active=False)
-
-    #: Texts that come from outside and are nobody's name. A store that takes ``ALICE`` for alice on purpose, as
-    #: directories and some databases do, takes it out.
-    NOBODY: ClassVar[tuple[str, ...]] = (
-        "",
-        " ",
-        "nobody",
-        "ALICE",
-        " alice",
-        "alice ",
-        "alice\n",
-        "alice\x00",
-        "alic",
-        "alice' OR '1'='1",
-        "alice)(uid=*",
-        "*",
-        "../alice",
-        "ａｌｉｃｅ",  # noqa: RUF001  # full-width letters, which some normalise to plain ones
-        "\ud800",
-        "a" * 100_000,
-    )
-
-    @abstractmethod
-    def make_userstore(self) -> AbstractUserstore:
-        """Return a store that has :attr:`ALICE` and :attr:`BOB`, and nobody else."""
-
-    def test_it_is_a_userstore(self) -> None:
-        assert isinstance(self.make_userstore(), AbstractUserstore)
-
-    def test_a_user_comes_with_name_hash_status_and_roles(self) -> None:
-        user = self.make_userstore().get_user("alice")
-        assert user is not None
-        assert require_user(user) is user
-        assert user.username == "alice"
-        assert user.password == self.ALICE.password
-        assert user.active
-        assert set(user.roles) == {"admin", "author"}
-
-    def test_a_disabled_user_is_returned_as_such(self) -> None:
-        user = self.make_userstore().get_user("bob")
-        assert user is not None
-        assert not user.active
-        assert not user.password
-        assert not user.roles
-
-    def test_whoever_is_not_there_is_none(self) -> None:
-        store = self.make_userstore()
-        for identifier in self.NOBODY:
-            assert store.get_user(identifier) is None, identifier[:50]
-
-    def test_asking_changes_nothing(self) -> None:
-        store = self.make_userstore()
-        first, second = store.get_user("alice"), store.get_user("alice")
-        assert first is not None
-        assert second is not None
-        assert (first.username, set(first.roles)) == (second.username, set(second.roles))
-
-    def test_no_hash_shows_in_a_repr(self) -> None:
-        store = self.make_userstore()
-        for shown in (repr(store), repr(store.get_user("alice"))):
-            assert str(self.ALICE.password) not in shown
-
-    def test_several_threads_may_ask_at_once(self) -> None:
-        store = self.make_userstore()
-        wrong: list[object] = []
-
-        def ask() -> None:
-            for _ in range(50):
-                alice, nobody = store.get_user("alice"), store.get_user("nobody")
-                if alice is None or alice.username != "alice" or nobody is not None:
-                    wrong.append((alice, nobody))
-
-        _run_in_threads(ask)
-        assert not wrong
 
 
 class AuthenticationProviderContract(ABC):
@@ -276,7 +203,7 @@ class AuthenticationProviderContract(ABC):
                 answers.append(self.authenticate(provider, good).answer)
                 answers.append(self.authenticate(provider, wrong).answer)
 
-        _run_in_threads(ask)
+        run_in_threads(ask)
         assert answers.count(Answer.VERIFIED) == len(answers) / 2
         assert answers.count(Answer.WRONG_CREDENTIALS) == len(answers) / 2
 
@@ -294,12 +221,3 @@ def _change(good: bytes, chance: random.Random) -> Iterator[bytes]:
         for changed in (good[:at] + other + good[at + 1 :], good[:at] + good[at + 1 :], good[:at] + other + good[at:]):
             if changed.strip(b" \t") != good:  # white space around a header's value is no part of it (RFC 9110, 5.5)
                 yield changed
-
-
-def _run_in_threads(function: object) -> None:
-    threads = [threading.Thread(target=function) for _ in range(8)]  # type: ignore[arg-type]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)

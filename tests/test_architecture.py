@@ -20,6 +20,7 @@ FLOORS = {
     "models": 1,
     "passwords": 1,
     "current": 2,
+    "databases": 2,
     "keystores.format": 2,
     "keystores.models": 2,
     "userstores.abstract": 2,
@@ -29,6 +30,11 @@ FLOORS = {
     "keystores.abstract": 3,
     "keystores.simple": 4,
     "keystores.uses": 4,
+    "keystores.sqlalchemy_table": 4,
+    "keystores.sqlalchemy": 5,
+    "userstores.sqlalchemy_tables": 3,
+    "userstores.sqlalchemy_mapped": 3,
+    "userstores.sqlalchemy": 4,
     "authentication_providers.abstract": 3,
     "authentication_providers.headers": 3,
     "authentication_providers.api_key": 5,
@@ -44,7 +50,8 @@ FLOORS = {
     "attachment": 11,
     "census": 11,
     "extension": 12,
-    "testing": 12,
+    "testing_stores": 12,
+    "testing": 13,
 }
 
 #: Where Flask is known. Everything else works with a Werkzeug request, and is tested without an application.
@@ -117,7 +124,7 @@ def test_flask_is_known_in_few_places(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_and_its_functions_stay_short(name):
     text = MODULES[name].read_text(encoding="utf-8")
-    most = 330 if name == "testing" else 260  # two contracts, in one module that users import
+    most = 400 if name == "testing_stores" else 260  # three contracts
     assert len(text.splitlines()) <= most, "about 250; beyond that, ask what it does twice"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

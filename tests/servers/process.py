@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -44,7 +45,7 @@ def wait_for_port(port, process, seconds=20):
 
 
 @contextmanager
-def running(command, port, log, **options):
+def running(command, port, log, *, stop=signal.SIGTERM, **options):
     """Run a server until the end of the block; it ends with this process at the latest, even if that is killed."""
     if shutil.which("setpriv"):
         command = ["setpriv", "--pdeathsig", "TERM", *command]
@@ -57,7 +58,7 @@ def running(command, port, log, **options):
             raise AssertionError(f"{error}:\n{Path(log).read_text(errors='replace')[-3000:]}") from None
         yield process
     finally:
-        process.terminate()
+        process.send_signal(stop)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,84 @@
+"""API keys in an SQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import MissingDependencyError
+from .abstract import AbstractWritableKeystore
+from .format import DEFAULT_PREFIX
+from .models import ApiKey, KeyUse
+from .uses import SECONDS_BETWEEN_WRITES
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from ..databases import DatabaseSource
+
+T = TypeVar("T")
+
+
+class SQLAlchemyKeystore(AbstractWritableKeystore):
+    """Keep API keys in an SQL database, by SQLAlchemy 2: SQLite for one machine, PostgreSQL for many.
+
+    It has a table of its own, which :meth:`create_schema`, or the first write, makes. A look-up is one indexed read.
+
+    :param database: a URL such as ``"sqlite:///keys.db"`` or ``"postgresql://..."``; or an engine; or a function that
+        returns one (``lambda: db.engine``, for Flask-SQLAlchemy)
+    :param prefix: what new keys begin with, so that scanners can recognise them as yours
+    :param timeout: how long one look-up may wait, in seconds; an engine has its own
+    :raises MissingDependencyError: SQLAlchemy, or the driver for this URL, is not installed
+    :raises ConfigurationError: no database, or no prefix
+    """
+
+    def __init__(self, database: DatabaseSource, *, prefix: str = DEFAULT_PREFIX, timeout: float = 5.0) -> None:
+        super().__init__(prefix=prefix)
+        self._has_schema = False
+        try:
+            from ..databases import Database
+            from .sqlalchemy_table import KeyTable
+
+            self._database = Database(database, timeout=timeout)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+        else:
+            self._table = KeyTable()
+            return
+        extra = "sqlalchemy" if missing.startswith("sqlalchemy") else "postgresql"
+        raise MissingDependencyError("SQLAlchemyKeystore", extra)
+
+    def create_schema(self) -> None:
+        """Make the table, unless it is there.
+
+        :raises ConfigurationError: a newer release has made a table that this one does not know
+        :raises BackendError: the database is down, or does not allow it
+        """
+        self._database.create_schema(self._table.metadata, "keys", self._table.version)
+        self._has_schema = True
+
+    def get_key(self, key_id: str) -> ApiKey | None:
+        """Return the key with this id."""
+        return self._database.read(lambda connection: self._table.find(connection, key_id))
+
+    def list_keys(self) -> Iterator[ApiKey]:
+        """Yield all keys, the oldest first."""
+        yield from self._database.read(lambda connection: list(self._table.find_all(connection)))
+
+    def add_keys(self, keys: Iterable[ApiKey]) -> int:
+        """Add keys: all, or none of them."""
+        return self._write(lambda connection: self._table.add(connection, keys))
+
+    def replace_key(self, key: ApiKey, *, expected: ApiKey) -> bool:
+        """Replace a key, unless somebody else has changed it meanwhile."""
+        return self._write(lambda connection: self._table.replace(connection, key, expected))
+
+    def record_uses(self, uses: Mapping[KeyUse, datetime]) -> None:
+        """Write down when keys were last used."""
+        self._write(lambda connection: self._table.record(connection, uses, SECONDS_BETWEEN_WRITES))
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        if not self._has_schema:
+            self.create_schema()
+        return self._database.write(work)

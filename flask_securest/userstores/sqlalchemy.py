@@ -1,0 +1,151 @@
+"""Users in an SQL database: in tables of our own, or in those that the application has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import MissingDependencyError
+from ..models import User, collect_names
+from .abstract import AbstractWritableUserstore
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from ..databases import DatabaseSource
+
+T = TypeVar("T")
+
+#: The longest name, in characters, that the tables take.
+_LONGEST_NAME = 255
+
+
+class SQLAlchemyUserstore(AbstractWritableUserstore):
+    """Keep users in an SQL database, by SQLAlchemy 2: SQLite for one machine, PostgreSQL for many.
+
+    Without a ``model`` it has tables of its own, which :meth:`create_schema`, or the first write, makes. With one, a
+    class that the application has mapped, it reads and writes that.
+
+    :param database: a URL such as ``"sqlite:///users.db"`` or ``"postgresql://..."``; or an engine; or a function that
+        returns one (``lambda: db.engine``, for Flask-SQLAlchemy)
+    :param model: a mapped class whose rows are the users
+    :param columns: which of its attributes are ``username``, ``password``, ``active``, ``roles``, ``groups`` and
+        ``email``: names, or functions of a row for what is only read. What is left out has the same name, if there is
+        one. Roles and groups may be lists of names, or of objects with a ``name``.
+    :param timeout: how long one look-up may wait, in seconds; an engine has its own
+    :raises MissingDependencyError: SQLAlchemy, or the driver for this URL, is not installed
+    :raises ConfigurationError: no database, or columns that the model has not
+    """
+
+    def __init__(
+        self,
+        database: DatabaseSource,
+        *,
+        model: type | None = None,
+        columns: Mapping[str, str | Callable[[Any], Any]] | None = None,
+        timeout: float = 5.0,
+    ) -> None:
+        self._has_schema = False
+        try:
+            from ..databases import Database
+            from .sqlalchemy_mapped import MappedClass
+            from .sqlalchemy_tables import OwnTables
+
+            self._database = Database(database, timeout=timeout)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+        else:
+            self._accounts: OwnTables | MappedClass = (
+                OwnTables() if model is None else MappedClass(model, columns or {})
+            )
+            return
+        extra = "sqlalchemy" if missing.startswith("sqlalchemy") else "postgresql"
+        raise MissingDependencyError("SQLAlchemyUserstore", extra)
+
+    def create_schema(self) -> None:
+        """Make the tables, unless they are there. With a ``model`` that is the application's business.
+
+        :raises ConfigurationError: a newer release has made tables that this one does not know
+        :raises BackendError: the database is down, or does not allow it
+        """
+        if self._accounts.metadata is not None:
+            self._database.create_schema(self._accounts.metadata, "users", self._accounts.version)
+        self._has_schema = True
+
+    def get_user(self, identifier: str) -> User | None:
+        """Return the user with this name."""
+        if not _can_be_name(identifier):
+            return None
+        return self._database.read(lambda connection: self._accounts.find(connection, identifier))
+
+    def list_users(self) -> Iterator[User]:
+        """Yield all users, sorted by name."""
+        yield from self._database.read(lambda connection: list(self._accounts.find_all(connection)))
+
+    def add_users(self, users: Iterable[User]) -> int:
+        """Add users: all, or none of them."""
+        return self._write(lambda connection: self._accounts.add(connection, map(_require_storable, users)))
+
+    def set_password(self, username: str, password_hash: str | None, *, expected: str | None = None) -> bool:
+        """Set the hash of a user's password."""
+        where = {} if expected is None else {"password": expected}
+        return self._update(username, {"password": password_hash}, where)
+
+    def set_active(self, username: str, active: bool) -> bool:
+        """Enable or disable a user."""
+        return self._update(username, {"active": bool(active)}, {})
+
+    def set_roles(self, username: str, roles: Collection[str]) -> bool:
+        """Set the roles that a user has directly, not through groups."""
+        names = collect_names(roles, what="roles")
+        if not _can_be_name(username):
+            return False
+        return self._write(lambda connection: self._accounts.set_roles(connection, username, names))
+
+    def set_group(self, name: str, roles: Collection[str]) -> None:
+        """Set the roles of a group, which is added if it is not known.
+
+        :param name: the group
+        :param roles: the names of the roles that its members have
+        :raises ConfigurationError: with a ``model``, groups are the application's business
+        :raises BackendError: the database cannot be written now
+        """
+        (group,) = collect_names([name], what="group")
+        names = collect_names(roles, what="roles")
+        self._write(lambda connection: self._accounts.set_group(connection, group, names))
+
+    def remove_user(self, username: str) -> bool:
+        """Remove a user.
+
+        API keys and tokens of a user that is gone are refused; those of a former one are good again if somebody gets
+        the same name. Disable instead of removing, or revoke the keys.
+        """
+        if not _can_be_name(username):
+            return False
+        return self._write(lambda connection: self._accounts.remove(connection, username))
+
+    def _update(self, username: str, values: dict[str, Any], where: dict[str, Any]) -> bool:
+        if not _can_be_name(username):
+            return False
+        return self._write(lambda connection: self._accounts.update(connection, username, values, where))
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        if not self._has_schema:
+            self.create_schema()
+        return self._database.write(work)
+
+
+def _can_be_name(name: str) -> bool:
+    """Return whether the tables can have this name. What comes from outside may be text that databases refuse."""
+    return 0 < len(name) <= _LONGEST_NAME and "\x00" not in name and name.isprintable()
+
+
+def _require_storable(user: User) -> User:
+    """Return ``user`` if it can be found again by its name.
+
+    :raises ValueError: it cannot
+    """
+    if not isinstance(user, User) or not _can_be_name(user.username):
+        name = getattr(user, "username", user)
+        raise ValueError(f"a user name must be 1 to {_LONGEST_NAME} printable characters; it is {str(name)[:40]!r}")
+    return user

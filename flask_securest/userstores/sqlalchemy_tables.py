@@ -1,0 +1,195 @@
+"""Tables for users, of our own. This module needs SQLAlchemy to be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from ..models import User, collect_names
+
+#: The version of these tables; to be raised with a change, and a way from the one before.
+VERSION = 1
+
+METADATA = sa.MetaData()
+
+_USERS = sa.Table(
+    "securest_users",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("username", sa.String(255), nullable=False, unique=True),
+    sa.Column("password", sa.String(1024)),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("email", sa.String(320)),
+    sa.Column("attributes", sa.JSON, nullable=False),
+)
+_GROUPS = sa.Table(
+    "securest_groups",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(255), nullable=False, unique=True),
+)
+_USER_ROLES = sa.Table(
+    "securest_user_roles",
+    METADATA,
+    sa.Column("user_id", sa.ForeignKey(_USERS.c.id), primary_key=True),
+    sa.Column("role", sa.String(255), primary_key=True),
+)
+_USER_GROUPS = sa.Table(
+    "securest_user_groups",
+    METADATA,
+    sa.Column("user_id", sa.ForeignKey(_USERS.c.id), primary_key=True),
+    sa.Column("group_id", sa.ForeignKey(_GROUPS.c.id), primary_key=True),
+)
+_GROUP_ROLES = sa.Table(
+    "securest_group_roles",
+    METADATA,
+    sa.Column("group_id", sa.ForeignKey(_GROUPS.c.id), primary_key=True),
+    sa.Column("role", sa.String(255), primary_key=True),
+)
+
+_BY_NAME = sa.select(_USERS).where(_USERS.c.username == sa.bindparam("username"))
+_ID: sa.BindParameter[int] = sa.bindparam("id")
+# What a user has: its own roles, its groups, and their roles, in one look-up.
+_BELONGINGS = sa.union_all(
+    sa.select(sa.literal("role").label("kind"), _USER_ROLES.c.role).where(_USER_ROLES.c.user_id == _ID),
+    sa.select(sa.literal("group"), _GROUPS.c.name).where(
+        _USER_GROUPS.c.group_id == _GROUPS.c.id, _USER_GROUPS.c.user_id == _ID
+    ),
+    sa.select(sa.literal("role"), _GROUP_ROLES.c.role).where(
+        _USER_GROUPS.c.group_id == _GROUP_ROLES.c.group_id, _USER_GROUPS.c.user_id == _ID
+    ),
+)
+
+_CHUNK = 500
+
+
+class OwnTables:
+    """Keep users in tables of our own."""
+
+    metadata = METADATA
+    version = VERSION
+
+    def find(self, connection: Connection, username: str) -> User | None:
+        """Return the user with this name."""
+        row = connection.execute(_BY_NAME, {"username": username}).first()
+        # Some databases take "ALICE" for "alice": who may then be two users here is one there.
+        if row is None or row.username != username:
+            return None
+        return _to_user(row, connection.execute(_BELONGINGS, {"id": row.id}).all())
+
+    def find_all(self, connection: Connection) -> Iterator[User]:
+        """Yield all users, sorted by name."""
+        belongings: dict[int, list[Any]] = {}
+        for query in (
+            sa.select(_USER_ROLES.c.user_id, sa.literal("role"), _USER_ROLES.c.role),
+            sa.select(_USER_GROUPS.c.user_id, sa.literal("group"), _GROUPS.c.name).join(_GROUPS),
+            sa.select(_USER_GROUPS.c.user_id, sa.literal("role"), _GROUP_ROLES.c.role).where(
+                _USER_GROUPS.c.group_id == _GROUP_ROLES.c.group_id
+            ),
+        ):
+            for user_id, kind, name in connection.execute(query):
+                belongings.setdefault(user_id, []).append((kind, name))
+        for row in sorted(connection.execute(sa.select(_USERS)), key=lambda row: str(row.username)):
+            yield _to_user(row, belongings.get(row.id, []))
+
+    def add(self, connection: Connection, users: Iterable[User]) -> int:
+        """Add users.
+
+        :raises ValueError: a name that is taken or stands there twice, or a group that is not known
+        """
+        group_ids = {row.name: row.id for row in connection.execute(sa.select(_GROUPS))}
+        added = 0
+        rest = iter(users)
+        while chunk := list(islice(rest, _CHUNK)):
+            names = [user.username for user in chunk]
+            twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+            taken = connection.scalars(sa.select(_USERS.c.username).where(_USERS.c.username.in_(names)))
+            if refused := twice | set(taken):
+                raise ValueError(f"there is a user {min(refused)!r} already")
+            for user in chunk:
+                if unknown := set(user.groups) - set(group_ids):
+                    raise ValueError(f"user {user.username!r} is in the group {min(unknown)!r}, which is not known")
+            connection.execute(_USERS.insert(), [_to_row(user) for user in chunk])
+            ids = {
+                row.username: row.id
+                for row in connection.execute(
+                    sa.select(_USERS.c.username, _USERS.c.id).where(_USERS.c.username.in_(names))
+                )
+            }
+            roles = [{"user_id": ids[u.username], "role": role} for u in chunk for role in u.roles]
+            groups = [{"user_id": ids[u.username], "group_id": group_ids[name]} for u in chunk for name in u.groups]
+            if roles:
+                connection.execute(_USER_ROLES.insert(), roles)
+            if groups:
+                connection.execute(_USER_GROUPS.insert(), groups)
+            added += len(chunk)
+        return added
+
+    def update(self, connection: Connection, username: str, values: dict[str, Any], where: dict[str, Any]) -> bool:
+        """Set columns of a user, if those in ``where`` have these values."""
+        statement = _USERS.update().where(_USERS.c.username == username)
+        for name, value in where.items():
+            statement = statement.where(_USERS.c[name] == value)
+        return connection.execute(statement.values(**values)).rowcount == 1
+
+    def set_roles(self, connection: Connection, username: str, roles: Collection[str]) -> bool:
+        """Set the roles that a user has directly."""
+        user_id = self._lock(connection, username)
+        if user_id is None:
+            return False
+        connection.execute(_USER_ROLES.delete().where(_USER_ROLES.c.user_id == user_id))
+        if roles:
+            connection.execute(_USER_ROLES.insert(), [{"user_id": user_id, "role": role} for role in sorted(roles)])
+        return True
+
+    def set_group(self, connection: Connection, name: str, roles: Collection[str]) -> None:
+        """Set the roles of a group, which is added if it is not known."""
+        query = sa.select(_GROUPS.c.id).where(_GROUPS.c.name == name)
+        group_id = connection.scalar(query.with_for_update())
+        if group_id is None:
+            connection.execute(_GROUPS.insert().values(name=name))
+            group_id = connection.scalar(query)
+        connection.execute(_GROUP_ROLES.delete().where(_GROUP_ROLES.c.group_id == group_id))
+        if roles:
+            connection.execute(_GROUP_ROLES.insert(), [{"group_id": group_id, "role": role} for role in sorted(roles)])
+
+    def remove(self, connection: Connection, username: str) -> bool:
+        """Remove a user, with its roles and groups."""
+        user_id = self._lock(connection, username)
+        for table in (_USER_ROLES, _USER_GROUPS):
+            connection.execute(table.delete().where(table.c.user_id == user_id))
+        return connection.execute(_USERS.delete().where(_USERS.c.id == user_id)).rowcount == 1
+
+    def _lock(self, connection: Connection, username: str) -> int | None:
+        """Return the id of a user, whom nobody else changes until the end of this transaction."""
+        query = sa.select(_USERS.c.id).where(_USERS.c.username == username)
+        return connection.scalar(query.with_for_update())
+
+
+def _to_user(row: Row[Any], belongings: Iterable[Any]) -> User:
+    names: dict[str, set[str]] = {"role": set(), "group": set()}
+    for kind, name in belongings:
+        names[kind].add(name)
+    return User(
+        row.username,
+        row.password,
+        active=bool(row.active),
+        roles=collect_names(names["role"], what="roles"),
+        groups=collect_names(names["group"], what="groups"),
+        email=row.email,
+        attributes=row.attributes or {},
+    )
+
+
+def _to_row(user: User) -> dict[str, Any]:
+    return {
+        "username": user.username,
+        "password": user.password,
+        "active": user.active,
+        "email": user.email,
+        "attributes": dict(user.attributes),
+    }

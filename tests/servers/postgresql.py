@@ -1,0 +1,93 @@
+"""A PostgreSQL server, with one database for each test."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from .process import find_program, free_port, running
+
+PASSWORD = "pw-7f6b0e0b"
+
+
+class PostgreSQL:
+    """Hold a server that can be stopped and started again."""
+
+    def __init__(self, directory, options):
+        self.directory = directory
+        self.port = free_port()
+        self._options = options
+        self._running = None
+        self._made = 0
+
+    def start(self):
+        command = [find_program("postgres", "postgresql"), "-D", f"{self.directory}/pg", "-p", str(self.port)]
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self.directory,
+            "max_connections": "60",
+            "fsync": "off",
+            "synchronous_commit": "local",  # what was answered is still there after a kill
+            "full_page_writes": "off",
+        }
+        command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        # SIGINT does not wait for clients to go.
+        self._running = running(command, self.port, f"{self.directory}/log", stop=signal.SIGINT, **self._options)
+        self.process = self._running.__enter__()
+
+    def stop(self):
+        if self._running is not None:
+            self._running.__exit__(None, None, None)
+            self._running = None
+
+    def kill(self):
+        """End the server as a power failure would, with all of its processes."""
+        below = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in (self.process.pid, *map(int, below)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+        while any(Path(f"/proc/{pid}").exists() for pid in below):
+            time.sleep(0.01)
+        self.stop()
+        Path(f"{self.directory}/pg/postmaster.pid").unlink(missing_ok=True)
+
+    def url(self, database="postgres"):
+        return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self):
+        import psycopg
+
+        self._made += 1
+        name = f"test{self._made}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
+@contextlib.contextmanager
+def postgresql():
+    """Run a server until the end of the block. PostgreSQL does not run as root: then it is another user's."""
+    find_program("postgres", "postgresql")
+    directory = tempfile.mkdtemp(prefix="securest-pg-")
+    options = {}
+    if os.getuid() == 0:
+        shutil.chown(directory, "nobody", "nogroup")
+        options = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    server = PostgreSQL(directory, options)
+    try:
+        secret = Path(directory, "password")
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        command = [find_program("initdb", "postgresql"), "-D", f"{directory}/pg", "-U", "postgres"]
+        command += ["-A", "scram-sha-256", "--pwfile", str(secret), "-E", "UTF8", "--locale=C", "-N"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **options, cwd="/")
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
