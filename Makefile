@@ -17,6 +17,7 @@ demo: $(VENV)/.demo  ## run the example API
 	$(VENV)/bin/gunicorn --chdir examples --bind $(HOST):$(PORT) --threads 4 --log-level warning quickstart:app
 
 test: $(VENV)/.test  ## run all tests
+	@.ci/install-servers
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 test-all:  ## run all tests on every Python from 3.10 to 3.13 there is, with the oldest Flask, and against the wheel
@@ -32,6 +33,7 @@ format: $(VENV)/.test  ## put it into that style
 	$(VENV)/bin/ruff format .
 
 bench: $(VENV)/.bench  ## measure the overhead per request, beside other libraries
+	@.ci/install-servers
 	$(VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
 clean:  ## remove whatever these have made

@@ -24,6 +24,7 @@ setup(
         "postgresql": ["SQLAlchemy>=2.0", "psycopg[binary]>=3.2"],  # the same, for many machines
         "yaml": ["PyYAML>=6.0"],  # FileUserstore of a YAML file; JSON needs nothing
     },
+    entry_points={"flask.commands": ["securest=flask_securest.cli:securest"]},  # flask securest ...
     classifiers=[
         "Development Status :: 4 - Beta",
         "Framework :: Flask",

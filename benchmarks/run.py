@@ -26,6 +26,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from jobs import MANY, UNPROTECTED, Job, all_jobs, api_key, call, make_password_jobs
+from keystores import report_keystores
 
 BATCH_SECONDS = 0.02
 
@@ -192,7 +193,7 @@ def main() -> int:
     print(f"Python {sys.version.split()[0]}, {arguments.processes} processes of {arguments.rounds} rounds each\n")
     overheads = time_in_processes(arguments.processes, arguments.rounds)
     instructions = {} if arguments.no_instructions else count_all(list(overheads))
-    missed = [*report(overheads, instructions), *report_passwords(51)]
+    missed = [*report(overheads, instructions), *report_passwords(51), *report_keystores()]
     print("\nmissed:\n  " + "\n  ".join(missed) if missed else "\nall targets are reached")
     return bool(missed)
 

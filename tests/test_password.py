@@ -1,12 +1,13 @@
 import base64
+import copy
 
 import pytest
 from helpers import ALICE, FAST, Scripted, api_key, basic, make_userstore, new_who, secured, with_key
 
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator
-from flask_securest.errors import BackendError
-from flask_securest.userstores import AbstractUserstore, SimpleUserstore
+from flask_securest.errors import AccountStatusError, BackendError, ConfigurationError
+from flask_securest.userstores import AbstractUserstore, AbstractVerifyingUserstore, SimpleUserstore
 
 
 def passwords(**options):
@@ -147,3 +148,83 @@ def test_a_password_provider_whose_rule_it_is_not_needs_no_userstore():
 def test_the_challenge_asks_for_utf_8():
     client = secured(new_who(), providers=[*passwords(), Scripted()])[0].test_client()
     assert client.get("/who").headers.getlist("WWW-Authenticate") == ['Basic realm="api", charset="UTF-8"']
+
+
+class Directory(AbstractVerifyingUserstore):
+    """Check passwords itself, as a directory does by binding."""
+
+    def __init__(self):
+        self.asked = []
+        self.answer = User("alice")
+
+    def get_user(self, identifier):
+        return User("alice")
+
+    def verify_password(self, username, password):
+        self.asked.append((username, password))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer if password == "wonderland" else None
+
+
+class TestAStoreThatVerifiesPasswordsItself:
+    @pytest.fixture(autouse=True)
+    def _api(self):
+        self.store = Directory()
+        self.client = secured(new_who(), providers=passwords(), userstore=self.store)[0].test_client()
+
+    def test_it_says_who_it_is(self):
+        assert self.client.get("/who", headers=ALICE).json["user"] == "alice"
+        assert self.client.get("/who", headers=basic("alice", "wrong")).status_code == 401
+        assert self.store.asked == [("alice", "wonderland"), ("alice", "wrong")]
+
+    def test_an_empty_or_endless_password_never_reaches_it(self):
+        for password in ("", "x" * 257, "ü" * 129):
+            assert self.client.get("/who", headers=basic("alice", password)).status_code == 401
+        assert self.store.asked == []
+
+    @pytest.mark.parametrize(
+        ("answer", "status"),
+        [
+            (User("alice", active=False), 401),
+            (AccountStatusError("locked"), 401),
+            (BackendError("down"), 503),
+            (True, 500),
+            ("alice", 500),
+        ],
+        ids=["disabled", "locked", "down", "True", "a name"],
+    )
+    def test_whatever_it_answers_only_a_user_is_a_yes(self, answer, status):
+        self.store.answer = answer
+        assert self.client.get("/who", headers=ALICE).status_code == status
+
+    def test_no_hash_is_verified(self):
+        (provider,) = passwords()
+        provider.password_hasher = copy.copy(FAST)
+        provider.password_hasher.verify = None  # calling it would be a 500
+        client = secured(new_who(), providers=[provider], userstore=self.store)[0].test_client()
+        assert client.get("/who", headers=ALICE).status_code == 200
+
+
+class TestAUserstoreOfItsOwn:
+    def test_the_administrator_gets_in_while_the_directory_is_down(self):
+        directory = Directory()
+        directory.answer = BackendError("down")
+        local = SimpleUserstore([User("root", FAST.hash("toor"), roles=["admin"])])
+        providers = [
+            PasswordAuthenticator(name="directory"),
+            PasswordAuthenticator(password_hasher=FAST, userstore=local, name="local"),
+        ]
+        client = secured(new_who(), providers=providers, userstore=directory)[0].test_client()
+        assert client.get("/who", headers=basic("root", "toor")).json == {"user": "root", "provider": "local"}
+        assert client.get("/who", headers=basic("root", "wrong")).status_code == 503
+
+    def test_it_needs_no_other(self):
+        local = SimpleUserstore([User("root", FAST.hash("toor"))])
+        providers = [PasswordAuthenticator(password_hasher=FAST, userstore=local)]
+        client = secured(new_who(), providers=providers, userstore=None)[0].test_client()
+        assert client.get("/who", headers=basic("root", "toor")).status_code == 200
+
+    def test_what_is_no_userstore_is_a_clear_error(self):
+        with pytest.raises(ConfigurationError, match="userstore"):
+            PasswordAuthenticator(userstore={"root": "toor"})
