@@ -13,8 +13,7 @@ help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## run the example API
-	@$(VENV)/bin/python examples/quickstart.py http://$(HOST):$(PORT)
-	$(VENV)/bin/gunicorn --chdir examples --bind $(HOST):$(PORT) --threads 4 --log-level warning quickstart:app
+	@examples/demo $(VENV)/bin http://$(HOST):$(PORT)
 
 test: $(VENV)/.test  ## run all tests
 	@.ci/install-servers
@@ -37,7 +36,7 @@ bench: $(VENV)/.bench  ## measure the overhead per request, beside other librari
 	$(VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
 clean:  ## remove whatever these have made
-	rm -rf .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf demo-data .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Each stamp says that what it is named after is installed.
 
@@ -45,7 +44,7 @@ $(VENV)/bin/python:
 	.ci/make-venv $(PYTHON) $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python setup.py examples/requirements.txt
-	$(PIP) install -e . -r examples/requirements.txt
+	$(PIP) install -e .[sqlalchemy] -r examples/requirements.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python setup.py requirements.txt

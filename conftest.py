@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -34,8 +35,12 @@ class Demo:
         self.url = f"http://127.0.0.1:{port}"
         # What make demo would install first is installed already.
         installed = ["-o", f"{sys.prefix}/.demo", "-o", f"{sys.prefix}/bin/python"]
+        self.data = tempfile.mkdtemp(prefix="securest-demo-")
+        environ = os.environ | {"DEMO_DATA": self.data}
         command = ["make", "demo", f"VENV={sys.prefix}", f"PORT={port}", *installed]
-        self.process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, start_new_session=True, stdout=subprocess.DEVNULL
+        )
         for _ in range(300):
             try:
                 with urllib.request.urlopen(f"{self.url}/health", timeout=5):
@@ -50,6 +55,7 @@ class Demo:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait(20)
             self.process = None
+            shutil.rmtree(self.data)
 
 
 def run_command(example):
@@ -69,9 +75,23 @@ def run_session(example):
     demo = example.namespace["demo"]
     steps = [step.partition("\n") for step in example.parsed.strip().removeprefix("$ ").split("\n$ ")]
     for command, _, expected in steps:
-        command = command.replace("http://127.0.0.1:5000", demo.url)
+        command = command.replace("http://127.0.0.1:5000", demo.url).replace("demo-data", demo.data)
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
         assert done.stdout.strip() == expected.strip(), command
+
+
+def setup_readme(namespace):
+    # What the README writes, it writes into the current directory.
+    namespace.update(demo=Demo(), __name__="readme", before=Path.cwd(), directory=tempfile.mkdtemp())
+    os.chdir(namespace["directory"])
+
+
+def tear_readme_down(namespace):
+    namespace["demo"].stop()
+    os.chdir(namespace["before"])
+    directory = namespace["directory"]
+    namespace.clear()  # with the databases in it
+    shutil.rmtree(directory)
 
 
 readme = Sybil(
@@ -81,8 +101,8 @@ readme = Sybil(
         CodeBlockParser("console", run_session),
     ],
     patterns=["README.rst"],
-    setup=lambda namespace: namespace.update(demo=Demo(), __name__="readme"),
-    teardown=lambda namespace: namespace["demo"].stop(),
+    setup=setup_readme,
+    teardown=tear_readme_down,
 )
 
 

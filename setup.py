@@ -22,6 +22,7 @@ setup(
         "ldap": ["ldap3>=2.9.1"],  # LDAPUserstore: pure Python, with timeouts that work
         "sqlalchemy": ["SQLAlchemy>=2.0"],  # SQLAlchemyUserstore, SQLAlchemyKeystore; SQLite comes with Python
         "postgresql": ["SQLAlchemy>=2.0", "psycopg[binary]>=3.2"],  # the same, for many machines
+        "redis": ["redis>=5"],  # RedisTokenstore: sessions of tokens, for many machines
         "yaml": ["PyYAML>=6.0"],  # FileUserstore of a YAML file; JSON needs nothing
     },
     entry_points={"flask.commands": ["securest=flask_securest.cli:securest"]},  # flask securest ...

@@ -1,6 +1,6 @@
 """A to-do API: an API key for a machine, Basic for people, tokens for both, and one probe that is open to all.
 
-Run it with ``make demo``, or ``python examples/quickstart.py`` to see what to try.
+Its users and keys are in a database. ``make demo`` makes some with ``flask securest ...``, and runs it.
 """
 
 import logging
@@ -17,23 +17,16 @@ from flask_securest.authentication_providers import (
     PasswordAuthenticator,
     TokenAuthenticator,
 )
+from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
 from flask_securest.passwords import OWASP_ARGON2ID, PasswordHasher
-from flask_securest.userstores import SimpleUserstore
+from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
-# In real life the hashes come from your userstore, and the keys from your secrets. These are here to be tried.
-hasher = PasswordHasher(**OWASP_ARGON2ID)
-users = SimpleUserstore(
-    {
-        "users": [
-            {"username": "alice", "password": hasher.hash("wonderland"), "groups": ["staff"]},
-            {"username": "bob", "password": hasher.hash("builder")},
-            {"username": "ci"},  # the machine: without it its tokens would be nobody's, see below
-        ],
-        "groups": [{"name": "staff", "roles": ["admin"]}],
-    }
-)
-api_keys = HeaderApiKeyAuthenticator("X-API-Key")
-api_keys.register_key(os.environ.get("CI_API_KEY", "demo-key-of-ci"), app_name="ci")
+# SQLite is the embedded default; "postgresql://..." does the same for many machines.
+DATABASE = os.environ.get("TODO_DATABASE", "sqlite:///todo.db")
+users = SQLAlchemyUserstore(DATABASE)
+keys = SQLAlchemyKeystore(DATABASE, prefix="todo")
+
+passwords = PasswordAuthenticator(password_hasher=PasswordHasher(**OWASP_ARGON2ID))
 # A random secret is one process's own: with several workers, or to survive a restart, set TOKEN_SECRET_KEY.
 tokens = TokenAuthenticator(os.environ.get("TOKEN_SECRET_KEY") or secrets.token_bytes(32), expires_in_seconds=600)
 
@@ -45,7 +38,7 @@ api = Api(app)
 securest = SecuREST(
     api,
     userstore=users,
-    authentication_providers=[api_keys, PasswordAuthenticator(password_hasher=hasher), tokens],
+    authentication_providers=[HeaderApiKeyAuthenticator("X-API-Key", keystore=keys), passwords, tokens],
 )
 
 todos = {1: {"task": "build an API", "by": "alice"}, 2: {"task": "close it", "by": "bob"}}
@@ -104,7 +97,7 @@ The API is at {url}. What to try:
 
   curl -i {url}/todos                                 # 401: nobody has said who it is
   curl {url}/health                                   # open: it says so itself
-  curl -H 'X-API-Key: demo-key-of-ci' {url}/todos     # a machine, by its key
+  curl -H "X-API-Key: $(cat {key_file})" {url}/me     # a machine, by its key
   curl -u alice:wonderland {url}/me                   # a person, by name and password
   curl -u bob:builder -X DELETE {url}/todos/1         # 403: bob is no admin
   curl -u alice:wonderland -X DELETE {url}/todos/1    # alice is
@@ -116,7 +109,7 @@ Which of its methods ask for what:
 """
 
 if __name__ == "__main__":
-    print(WHAT_TO_TRY.format(url=sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:5000"))
+    print(WHAT_TO_TRY.format(url=sys.argv[1], key_file=sys.argv[2]))
     for route in securest.route_census():
         print(f"  {route.verb:6} {route.url:20} {route.access:8} {route.requirement or route.reason}")
     print()

@@ -7,6 +7,9 @@ from typing import Any
 
 from .errors import ConfigurationError
 
+#: A century: what is meant to be for ever.
+_MOST_SECONDS = 100 * 366 * 24 * 3600
+
 
 def require_type(value: object, expected: type, what: str) -> None:
     """Raise if ``value`` is not an object of the class ``expected``.
@@ -48,3 +51,17 @@ def require_name(name: object, what: str) -> str:
         shown = repr(name) if isinstance(name, str) else f"of type {type(name).__name__}"
         raise ConfigurationError(f"{what} must be a printable string, not empty; it is {shown}")
     return name
+
+
+def require_seconds(seconds: object, what: str) -> int:
+    """Return ``seconds`` if it is a whole number from 1 to a century.
+
+    :param seconds: the argument
+    :param what: how the error calls it
+    :raises ConfigurationError: it is not
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise ConfigurationError(f"{what} must be a whole number, not {seconds!r}")
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise ConfigurationError(f"{what} must be from 1 to {_MOST_SECONDS}, not {seconds}")
+    return seconds

@@ -25,7 +25,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .current import IN_FORCE, INNER_CALL, get_in_force
 from .decision import Verdict
-from .errors import AuthorizationError, ConfigurationError
+from .errors import AuthorizationError, BackendError, ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .rules import get_statement
 
@@ -53,8 +53,8 @@ def wrap(function: ViewFunction, view: GuardedView) -> ViewFunction:
             return _judge_and_call(current, view, function, args, kwargs)
         try:
             return function(*args, **kwargs)
-        except AuthorizationError as error:
-            return view.guard.forbid(current, view, verdict, error)
+        except (AuthorizationError, BackendError) as error:
+            return view.guard.refuse_after_all(current, view, verdict, error)
 
     setattr(guarded, _MARK, view)
     return guarded
@@ -69,8 +69,8 @@ def _judge_and_call(current: Request, view: GuardedView, function: ViewFunction,
     token = INNER_CALL.set((current, verdict))
     try:
         return function(*args, **kwargs)
-    except AuthorizationError as error:
-        return view.guard.forbid(current, view, verdict, error)
+    except (AuthorizationError, BackendError) as error:
+        return view.guard.refuse_after_all(current, view, verdict, error)
     finally:
         INNER_CALL.reset(token)
 
@@ -110,6 +110,10 @@ class GuardedApp:
         :param api: the Api
         """
         return any(known is api for known, _ in self._apis)
+
+    def guards(self) -> list[ApiGuard]:
+        """Return who guards the Apis of this application, each once, in the order in which they came."""
+        return list({id(guard): guard for _, guard in self._apis}.values())
 
     def add(self, api: Api, guard: ApiGuard) -> None:
         """Take the endpoints of a guarded Api into account, those to come included.

@@ -17,11 +17,11 @@ from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider, Target
 from .chain import Chain
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy, Verdict
-from .errors import AuthorizationError, ConfigurationError
+from .errors import AuthorizationError, BackendError, ConfigurationError
 from .logs import forget_frames, get_logger
 from .models import Identity
 from .resolution import Rule, resolve_rule
-from .responses import ErrorHandler, make_refusal, replacement_headers
+from .responses import ErrorHandler, add_identity_headers, make_refusal
 from .rules import USE_DEFAULT, Access, Authenticator
 from .signals import (
     replaced_credentials_used,
@@ -114,20 +114,20 @@ class ApiGuard:
             return None
         return make_refusal(verdict, request, view.api, self.realm, self.error_handler)
 
-    def forbid(
-        self, request: Request, view: GuardedView, verdict: Verdict, error: AuthorizationError
+    def refuse_after_all(
+        self, request: Request, view: GuardedView, verdict: Verdict, error: AuthorizationError | BackendError
     ) -> WerkzeugResponse:
-        """Return the response to a request whose view has said itself that the caller may not do this.
+        """Return the response to a request of which its view has found out that it cannot be answered.
 
         :param request: the request
         :param view: what it asks for
         :param verdict: the verdict by which it went on
-        :param error: what the view has said
+        :param error: what the view has said: that the caller may not do this, or that a back end is down
         """
         forget_frames(error)
-        forbidden = replace(verdict, status=403, error=error)
-        self._report(request, forbidden, refused=True)
-        return make_refusal(forbidden, request, view.api, self.realm, self.error_handler)
+        refused = replace(verdict, status=403 if isinstance(error, AuthorizationError) else 503, error=error)
+        self._report(request, refused, refused=True)
+        return make_refusal(refused, request, view.api, self.realm, self.error_handler)
 
     def forget_policies(self) -> None:
         """Work out anew how requests are decided, for what they are decided by has changed."""
@@ -176,8 +176,8 @@ class ApiGuard:
         try:
             verdict = policy.decide(request, verdicts.values(), timed=listened)
             identity = verdict.identity
-            if identity is not None and identity.replaced_at is not None:
-                self._tell_of_replacement(request, identity)
+            if identity is not None and (identity.replaced_at is not None or identity.response_headers):
+                self._tell_caller(request, identity)
             if listened and verdict.status is None and identity is not None:
                 request_authenticated.send(self.sender, request=request, verdict=verdict)
         except Exception as error:
@@ -188,16 +188,15 @@ class ApiGuard:
             self._report(request, verdict, refused=self._enforces)
         return verdict
 
-    def _tell_of_replacement(self, request: Request, identity: Identity) -> None:
-        """Tell the client, in the headers of the answer, that others have taken the place of its credentials."""
-        headers = replacement_headers(identity)
+    def _tell_caller(self, request: Request, identity: Identity) -> None:
+        """Tell the client about its credentials, in the headers of the answer."""
 
         def add_headers(response: Response) -> Response:
-            response.headers.update(headers)
-            return response
+            return add_identity_headers(response, identity)
 
         after_this_request(add_headers)
-        self._send(replaced_credentials_used, request=request, identity=identity)
+        if identity.replaced_at is not None:
+            self._send(replaced_credentials_used, request=request, identity=identity)
 
     def _make_policy(self, view: GuardedView, verb: str) -> AnyPolicy:
         policies, chains, userstore = view.policies, self._chains, self.userstore

@@ -110,6 +110,18 @@ def scopes_of(user: UserModel) -> frozenset[str] | None:
     return None if scopes is None else collect_names(scopes, what=f"scopes of user {user.username!r}")
 
 
+def limit_scopes(scopes: Collection[str] | None, user: UserModel) -> frozenset[str] | None:
+    """Return the scopes of a user's credentials, and no more than the user has by now.
+
+    :param scopes: what the credentials were limited to; ``None`` for no limit
+    :param user: whose they are
+    """
+    most = scopes_of(user)
+    if most is None or scopes is None:
+        return most if scopes is None else frozenset(scopes)
+    return frozenset(scopes) & most
+
+
 class ReadOnlyDict(Mapping[str, Any]):
     """Hold a dict that cannot be written into. Unlike ``MappingProxyType`` it can be copied and pickled."""
 
@@ -129,6 +141,24 @@ class ReadOnlyDict(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return repr(self._items)
+
+
+def _collect_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return ``headers`` as pairs of name and value, without repeating what may be a secret.
+
+    :raises TypeError: they are none
+    :raises ValueError: one of them would split the response (CWE-113)
+    """
+    try:
+        pairs = tuple((name, value) for name, value in headers)
+    except (TypeError, ValueError):
+        raise TypeError("response_headers must be pairs of name and value") from None
+    for word in (word for pair in pairs for word in pair):
+        if not isinstance(word, str):
+            raise TypeError(f"response_headers must be pairs of strings, not of type {type(word).__name__}")
+        if not word.isascii() or not word.isprintable():
+            raise ValueError("response_headers have characters that no header has")
+    return pairs
 
 
 _NO_NAMES: frozenset[str] = frozenset()
@@ -195,7 +225,9 @@ class Identity:
     :param expires_at: when the credentials end; an aware ``datetime``
     :param replaced_at: since when there are others in their place, with which they go on working until they end; the
         client is told so (RFC 9745, RFC 8594)
-    :raises TypeError: ``user`` is no user, ``scopes="read"``, or a time that is no ``datetime``
+    :param response_headers: pairs of name and value that are added to the answer, for mechanisms in which the server
+        proves to the client who it is (RFC 4559); absent from ``repr``
+    :raises TypeError: ``user`` is no user, ``scopes="read"``, a time that is no ``datetime``, or headers that are none
     :raises ValueError: a time without a time zone
     """
 
@@ -206,6 +238,7 @@ class Identity:
     app_name: str | None = field(default=None, kw_only=True)
     expires_at: datetime | None = field(default=None, kw_only=True)
     replaced_at: datetime | None = field(default=None, kw_only=True)
+    response_headers: Collection[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         """Check what a provider has said: a mistake here would be a caller with the wrong rights."""
@@ -216,6 +249,8 @@ class Identity:
             require_aware(self.expires_at, "expires_at")
         if self.replaced_at is not None:
             require_aware(self.replaced_at, "replaced_at")
+        if self.response_headers:
+            object.__setattr__(self, "response_headers", _collect_headers(self.response_headers))
 
     def vouched_by(self, provider: str) -> Identity:
         """Return this identity with the name of the provider that vouched for it.

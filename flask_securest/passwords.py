@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -184,17 +184,9 @@ class PasswordHasher:
 
         :raises BackendError: there is not enough memory to tell
         """
-        try:
-            # Not every release of bcrypt refuses what is longer: some cut it, and take whatever begins like that.
-            if len(password.encode()) > _MAX_BCRYPT_BYTES and self._context.identify(stored) in _BCRYPT:
-                return None
-            if isinstance(stored, str) and _WERKZEUG.fullmatch(stored):
-                return check_password_hash(stored, password)
-            return bool(self._context.verify(password, stored))
-        except (MemoryError, OverflowError, TypeError, ValueError) as error:
-            if isinstance(error, MemoryError) or "Memory allocation" in str(error):
-                raise BackendError("there is not enough memory to verify a password") from None
-            return None
+        if isinstance(stored, str) and _WERKZEUG.fullmatch(stored):
+            return _answer_of(lambda: check_password_hash(stored, password))
+        return compare(self._context, password, stored)
 
     @property
     def _dummy_hash(self) -> str:
@@ -206,3 +198,51 @@ class PasswordHasher:
 
 
 _dummy_hashes: dict[str, str] = {}
+
+
+def can_verify(stored: str) -> bool:
+    """Return whether a hash is whole, and of a family that :class:`PasswordHasher` verifies.
+
+    :param stored: what may be a hash; plain text is none
+    """
+    if _WERKZEUG.fullmatch(stored):
+        return True
+    try:
+        _READING.needs_update(stored)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+# It only reads hashes, whatever their parameters are.
+_READING = CryptContext(schemes=VERIFIED_SCHEMES)
+
+
+def compare(context: CryptContext, password: str, stored: str) -> bool | None:
+    """Return whether the two match; ``None`` if the hash cannot be read, or takes no such password.
+
+    Neither may be a yes, or a 500.
+
+    :param context: the schemes that ``stored`` may be of; plain text must not be among them
+    :param password: what the client sent
+    :param stored: the stored hash
+    :raises BackendError: there is not enough memory to tell
+    """
+
+    def verify() -> bool | None:
+        # Not every release of bcrypt refuses what is longer: some cut it, and take whatever begins like that.
+        if len(password.encode()) > _MAX_BCRYPT_BYTES and context.identify(stored) in _BCRYPT:
+            return None
+        return bool(context.verify(password, stored))
+
+    return _answer_of(verify)
+
+
+def _answer_of(verify: Callable[[], bool | None]) -> bool | None:
+    """Return what ``verify`` says; ``None`` where it fails for what the hash or the password is like."""
+    try:
+        return verify()
+    except (MemoryError, OverflowError, TypeError, ValueError) as error:
+        if isinstance(error, MemoryError) or "Memory allocation" in str(error):
+            raise BackendError("there is not enough memory to verify a password") from None
+        return None

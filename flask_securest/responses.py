@@ -78,19 +78,27 @@ def make_refusal(
         return _complete(response, headers or _NO_STORE, force=True)
 
 
-def replacement_headers(identity: Identity) -> dict[str, str]:
-    """Return the headers that tell a client that others have taken the place of its credentials.
+def add_identity_headers(response: Response, identity: Identity) -> Response:
+    """Return the answer with what a verified caller is told about its credentials, whatever the answer is.
 
-    They are ``Deprecation`` (RFC 9745), which is a date in seconds since 1970, and ``Sunset`` (RFC 8594).
+    Where others have taken their place that is ``Deprecation`` (RFC 9745), which is a date in seconds since 1970, and
+    ``Sunset`` (RFC 8594).
 
-    :param identity: the caller, with ``replaced_at``
+    :param response: the answer; it may have been done already, for each decision on the request does it
+    :param identity: the caller, with ``replaced_at`` or ``response_headers``
     """
-    headers = {}
+    # A copy: a view may return the same object to everybody, and what one client is told is for that one alone.
+    response = copy(response)
+    response.headers = Headers(response.headers)
     if identity.replaced_at is not None:
-        headers["Deprecation"] = f"@{int(identity.replaced_at.timestamp())}"
+        response.headers["Deprecation"] = f"@{int(identity.replaced_at.timestamp())}"
         if identity.expires_at is not None:
-            headers["Sunset"] = http_date(identity.expires_at)
-    return headers
+            response.headers["Sunset"] = http_date(identity.expires_at)
+    for name, value in identity.response_headers:
+        # Beside what is there: a refusal with 403 may have a challenge, which has the same name.
+        if value not in response.headers.getlist(name):
+            response.headers.add(name, value)
+    return response
 
 
 def _make_headers(status: int, verdict: Verdict, request: Request, realm: str) -> Headers:

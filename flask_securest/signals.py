@@ -1,8 +1,8 @@
 """What can be listened to: signals of `blinker <https://blinker.readthedocs.io>`_, as Flask's own are.
 
-The sender is the :class:`~flask_securest.SecuREST` object. Receivers get ``request``, the Werkzeug request, and
-``verdict``, the :class:`~flask_securest.decision.Verdict`: its ``status``, ``error``, ``identity``, and in
-``outcome.attempts`` what every provider has answered, why, and how long it took.
+Where nothing else is said, the sender is the :class:`~flask_securest.SecuREST` object, and receivers get ``request``,
+the Werkzeug request, and ``verdict``, the :class:`~flask_securest.decision.Verdict`: its ``status``, ``error``,
+``identity``, and in ``outcome.attempts`` what every provider has answered, why, and how long it took.
 
 .. code-block:: python
 
@@ -27,8 +27,18 @@ request_authenticated = _signals.signal("request-authenticated")
 #: get ``request`` and ``identity``, with its ``credential_id``, ``replaced_at`` and ``expires_at``.
 replaced_credentials_used = _signals.signal("replaced-credentials-used")
 
+#: A refresh token was used a second time: it has been stolen, or the one that took its place has. The session has been
+#: ended. The sender is the :class:`~flask_securest.authentication_providers.TokenAuthenticator`. Receivers get
+#: ``session``.
+refresh_token_reused = _signals.signal("refresh-token-reused")
+
 #: A request was refused. ``verdict.status`` is what it was answered with.
 request_refused = _signals.signal("request-refused")
 
 #: With ``mode="report"``: a request went on that would have been refused.
 request_would_be_refused = _signals.signal("request-would-be-refused")
+
+#: The file of a userstore has changed and cannot be used as it is now: what it held before stays in force. The sender
+#: is the store. Receivers get ``path``, ``reason``, and ``line`` and ``column`` (from 1), which are ``None`` where the
+#: error is not at one place. It is sent once for each such version of the file.
+userstore_file_rejected = _signals.signal("userstore-file-rejected")

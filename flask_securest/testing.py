@@ -28,12 +28,14 @@ from .authentication_providers.headers import environ_key
 from .chain import Answer, Chain, Outcome
 from .models import UserModel
 from .testing_stores import KeystoreContract, UserstoreContract, WritableUserstoreContract, run_in_threads
+from .testing_tokenstores import TokenstoreContract
 from .userstores.abstract import AbstractUserstore
 
 __all__ = [
     "AuthenticationProviderContract",
     "ForbiddenUserstore",
     "KeystoreContract",
+    "TokenstoreContract",
     "UserstoreContract",
     "WritableUserstoreContract",
     "make_request",
@@ -174,9 +176,11 @@ class AuthenticationProviderContract(ABC):
 
     def test_a_challenge_quotes_its_realm(self) -> None:
         challenge = self.make_provider().challenge('the "inner" circle\\')
-        assert challenge is None or r'realm="the \"inner\" circle\\"' in challenge, challenge
-        assert challenge is None or challenge.isascii()
-        assert challenge is None or challenge.isprintable()
+        if challenge is None or challenge == "Negotiate":  # the one scheme that has no parameters (RFC 4559)
+            return
+        assert r'realm="the \"inner\" circle\\"' in challenge, challenge
+        assert challenge.isascii()
+        assert challenge.isprintable()
 
     def test_a_challenge_takes_an_error(self) -> None:
         provider = self.make_provider()
@@ -194,13 +198,12 @@ class AuthenticationProviderContract(ABC):
 
     def test_several_threads_may_ask_at_once(self) -> None:
         provider = self.make_provider()
-        good = self.good_headers(provider)
         wrong = next(iter(self.wrong_headers(provider)))
         answers: list[Answer] = []
 
         def ask() -> None:
             for _ in range(5):
-                answers.append(self.authenticate(provider, good).answer)
+                answers.append(self.authenticate(provider, self.good_headers(provider)).answer)
                 answers.append(self.authenticate(provider, wrong).answer)
 
         run_in_threads(ask)

@@ -163,7 +163,7 @@ class WritableUserstoreContract(UserstoreContract):
         assert not store.set_password("alice", "newer", expected=self.ALICE.password)
         alice = store.get_user("alice")
         assert alice is not None
-        assert alice.password == "new"  # noqa: S105
+        assert alice.password == "new"
 
     def test_of_several_who_expect_the_same_password_one_sets_it(self) -> None:
         store = self.make_userstore()

@@ -1,6 +1,8 @@
 """The examples run, and do what they say."""
 
 import hmac
+import importlib
+import os
 import re
 import sqlite3
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from flask_securest.cli import securest
 from flask_securest.errors import BackendError
 from flask_securest.testing import AuthenticationProviderContract, UserstoreContract
 
@@ -20,7 +23,6 @@ README = (ROOT / "README.rst").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "examples"))
 
 import custom_provider  # noqa: E402
-import quickstart  # noqa: E402
 from custom_userstore import SQLiteUserstore  # noqa: E402
 
 
@@ -81,11 +83,28 @@ def test_every_code_block_of_the_readme_is_of_a_kind_that_is_run():
     assert README.replace("::\n\n    request ─▶", "").count("::\n\n") == 0
     directives = re.findall(r"\.\. ([\w-]+)::(.*)", README)
     assert {name for name, _ in directives} == {"code-block", "list-table"}
-    assert {kind.strip() for name, kind in directives if name == "code-block"} == {"bash", "console", "python"}
+    assert {kind.strip() for name, kind in directives if name == "code-block"} == {
+        *("bash", "console", "python"),
+        "text",  # what the command line prints: see test_cli.py
+    }
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    """Return the module, with the users and the key that make demo makes."""
+    path = tmp_path_factory.mktemp("quickstart")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TODO_DATABASE", f"sqlite:///{path}/todo.db")
+        quickstart = importlib.import_module("quickstart")
+    run = quickstart.app.test_cli_runner().invoke
+    assert run(securest, ["users", "import", str(ROOT / "examples" / "users.csv")]).exit_code == 0
+    issued = run(securest, ["keys", "issue", "--owner", "ci"])
+    quickstart.key_of_ci = {"X-API-Key": issued.stdout.strip()}
+    return quickstart
 
 
 @pytest.fixture
-def client(monkeypatch):
+def client(monkeypatch, quickstart):
     monkeypatch.setattr(quickstart, "todos", {number: dict(todo) for number, todo in quickstart.todos.items()})
     return quickstart.app.test_client()
 
@@ -99,8 +118,8 @@ def test_the_quickstart_is_closed_but_for_its_health_probe(client):
     assert client.get("/health").json == {"status": "ok"}
 
 
-def test_the_quickstart_knows_a_machine_by_its_key_and_people_by_their_passwords(client):
-    assert client.get("/me", headers={"X-API-Key": "demo-key-of-ci"}).json == {"username": "ci", "provider": "api-key"}
+def test_the_quickstart_knows_a_machine_by_its_key_and_people_by_their_passwords(client, quickstart):
+    assert client.get("/me", headers=quickstart.key_of_ci).json == {"username": "ci", "provider": "api-key"}
     assert client.get("/me", auth=("alice", "wonderland")).json == {"username": "alice", "provider": "password"}
     assert client.get("/me", auth=("alice", "x")).status_code == 401
     created = client.post("/todos", json={"task": "try it"}, auth=("bob", "builder"))
@@ -110,14 +129,14 @@ def test_the_quickstart_knows_a_machine_by_its_key_and_people_by_their_passwords
     assert client.get("/todos/9", auth=("bob", "builder")).status_code == 404
 
 
-def test_the_quickstart_lets_admins_delete_and_nobody_else(client):
+def test_the_quickstart_lets_admins_delete_and_nobody_else(client, quickstart):
     assert client.delete("/todos/1", auth=("bob", "builder")).status_code == 403
-    assert client.delete("/todos/1", headers={"X-API-Key": "demo-key-of-ci"}).status_code == 403
+    assert client.delete("/todos/1", headers=quickstart.key_of_ci).status_code == 403
     assert client.delete("/todos/1", auth=("alice", "wonderland")).status_code == 204
     assert client.get("/todos/1", auth=("alice", "wonderland")).status_code == 404
 
 
-def test_the_quickstart_issues_tokens_to_whoever_has_something_else_than_a_token(client):
+def test_the_quickstart_issues_tokens_to_whoever_has_something_else_than_a_token(client, quickstart):
     issued = client.post("/tokens", auth=("alice", "wonderland")).json
     assert issued["token_type"] == "Bearer"
     assert issued["expires_in"] == 600
@@ -125,14 +144,15 @@ def test_the_quickstart_issues_tokens_to_whoever_has_something_else_than_a_token
     assert client.get("/me", headers=headers).json == {"username": "alice", "provider": "token"}
     assert client.delete("/todos/1", headers=headers).status_code == 204
     assert client.post("/tokens", headers=headers).status_code == 401
-    issued = client.post("/tokens", headers={"X-API-Key": "demo-key-of-ci"}).json
+    issued = client.post("/tokens", headers=quickstart.key_of_ci).json
     headers = {"Authorization": f"Bearer {issued['access_token']}"}
     assert client.get("/me", headers=headers).json == {"username": "ci", "provider": "token"}
 
 
-def test_the_quickstart_tells_what_to_try():
-    command = [sys.executable, str(ROOT / "examples" / "quickstart.py"), "http://127.0.0.1:1234"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_the_quickstart_tells_what_to_try(tmp_path):
+    command = [sys.executable, str(ROOT / "examples" / "quickstart.py"), "http://127.0.0.1:1234", "key-file"]
+    environ = os.environ | {"TODO_DATABASE": f"sqlite:///{tmp_path}/todo.db"}
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout
     assert len(re.findall(r"curl .*http://127\.0\.0\.1:1234/", told)) == 9
     assert re.search(r"DELETE +/todos/<int:todo_id> +closed +role 'admin'", told)
     assert re.search(r"GET +/health +public +health probe", told)

@@ -21,10 +21,10 @@ from flask_securest.errors import BackendError, ConfigurationError
 from flask_securest.keystores import AbstractKeystore, ApiKey, SimpleKeystore
 from flask_securest.keystores.format import digest_of, find_key_id, key_pattern, make_key
 from flask_securest.keystores.models import KeyUse
-from flask_securest.keystores.uses import UseRecorder
 from flask_securest.signals import replaced_credentials_used
 from flask_securest.testing import AuthenticationProviderContract, KeystoreContract
 from flask_securest.userstores import SimpleUserstore
+from flask_securest.uses import UseRecorder
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
@@ -385,7 +385,7 @@ USE = KeyUse("A" * 16, False)
 class TestUses:
     def test_one_key_is_written_once_a_minute_and_its_former_secret_for_itself(self, monkeypatch):
         now = [1000.0]
-        monkeypatch.setattr("flask_securest.keystores.uses.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("flask_securest.uses.time.monotonic", lambda: now[0])
         store = Recording()
         recorder = UseRecorder(store)
         for _ in range(100):
@@ -422,11 +422,11 @@ class TestUses:
 
         before = threading.active_count()
         UseRecorder(Recording())
-        UseRecorder(Silent()).record(USE)
+        assert HeaderApiKeyAuthenticator(keystore=Silent())._uses is None
         assert threading.active_count() == before
 
     def test_what_is_remembered_has_an_end(self, monkeypatch):
-        monkeypatch.setattr("flask_securest.keystores.uses._MOST_KEYS", 10)
+        monkeypatch.setattr("flask_securest.uses._MOST_KEYS", 10)
         recorder = UseRecorder(Recording())
         for number in range(1000):
             recorder.record(KeyUse(f"{number:016}", False))

@@ -32,6 +32,9 @@ class AbstractAuthenticationProvider(ABC):
     #: only if it has none of them.
     credential_headers: tuple[str, ...] = ("Authorization",)
 
+    #: Whether its credentials were issued in exchange for others: a token must not be traded for another token.
+    credentials_are_tokens: bool = False
+
     @abstractmethod
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> UserModel | Identity | None:
         """Return who sent ``request``.

@@ -16,9 +16,9 @@ from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentials
 from ..keystores.abstract import AbstractKeystore
 from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
-from ..keystores.uses import UseRecorder
-from ..models import Identity, User, UserModel, require_user, scopes_of
+from ..models import Identity, User, UserModel, limit_scopes, require_user
 from ..userstores.abstract import AbstractUserstore
+from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
 from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_bytes
 
@@ -45,7 +45,9 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         if keystore is not None:
             require_type(keystore, AbstractKeystore, "keystore")
         self.keystore = keystore
-        self._uses = None if keystore is None else UseRecorder(keystore)
+        # A store that writes nothing down needs no thread.
+        records = keystore is not None and type(keystore).record_uses is not AbstractKeystore.record_uses
+        self._uses = UseRecorder(keystore) if keystore is not None and records else None
         # Keys are kept as digests (BLAKE2s, RFC 7693), with a secret of this process in front: whoever reads the table
         # reads no key, and how long a look-up takes tells nothing about one (CWE-208), for nobody outside knows what
         # the digest of a guess begins with. A key has enough entropy of its own; a password hash would only be slow.
@@ -132,7 +134,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         return Identity(
             user,
             self.name,
-            scopes=_limit_scopes(key, user),
+            scopes=limit_scopes(key.scopes, user),
             credential_id=key_id,
             app_name=key.app_name,
             expires_at=expires_at,
@@ -169,15 +171,6 @@ def _find_owner(key: ApiKey, userstore: AbstractUserstore | None) -> UserModel:
     if user is None:
         raise BadCredentialsError(f"the API key {key.id} of a user that is gone")
     return require_user(user)
-
-
-def _limit_scopes(key: ApiKey, user: UserModel) -> frozenset[str] | None:
-    """Return the scopes of the key, and no more than its owner has by now."""
-    scopes = None if key.scopes is None else frozenset(key.scopes)
-    most = scopes_of(user)
-    if most is None or scopes is None:
-        return scopes if most is None else most
-    return scopes & most
 
 
 def _spellings(key: str) -> set[bytes]:

@@ -70,7 +70,7 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         if not self.password_hasher.verify(password, stored, owner=user.username if user is not None else None):
             raise BadCredentialsError("an unknown user" if user is None else "a wrong password")
         if user is not None and user.active and isinstance(store, AbstractWritableUserstore):
-            self._renew_hash(store, user, password)
+            return self._renew_hash(store, user, password)
         return user
 
     def challenge(self, realm: str, error: str | None = None) -> str:
@@ -85,19 +85,24 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
             )
         return store
 
-    def _renew_hash(self, store: AbstractWritableUserstore, user: UserModel, password: str) -> None:
-        """Replace a hash that is out of date, now that the password is known. The request goes on whatever happens."""
+    def _renew_hash(self, store: AbstractWritableUserstore, user: UserModel, password: str) -> UserModel:
+        """Replace a hash that is out of date, now that the password is known, and return the user as it is then.
+
+        The request goes on whatever happens.
+        """
         stored = user.password
         if stored is None or not self.password_hasher.needs_rehash(stored):
-            return
+            return user
         try:
             # Only in place of the very hash that was verified: another process may just have set a new password.
-            store.set_password(user.username, self.password_hasher.hash(password), expected=stored)
+            renewed = store.set_password(user.username, self.password_hasher.hash(password), expected=stored)
+            return (store.get_user(user.username) if renewed else None) or user
         except Exception as error:
             # Without its message, and without its traceback: a database's errors show what was to be written.
             _log.warning(
                 "the outdated password hash of user %r could not be replaced: %s", user.username, type(error).__name__
             )
+            return user
 
 
 def _verify_in_store(store: AbstractVerifyingUserstore, username: str, password: str) -> UserModel:

@@ -1,68 +1,56 @@
 """Signed tokens of our own, as bearer tokens (RFC 6750): ``Authorization: Bearer eyJzdWIi...Zw.aR8x0Q.pV2...``.
 
-A token is ``payload.time.signature`` in unpadded base64url (RFC 4648, section 5), as itsdangerous makes it: the payload
-is JSON with ``sub``, the user's name, ``exp``, when it ends, and ``scope``, a list, if the token is limited to scopes;
-``time`` is that of signing; both times are in seconds since 1970. The signature is HMAC-SHA256.
+How they are written stands in :mod:`flask_securest.signed_tokens`; with a store, each belongs to a session
+(:mod:`flask_securest.tokenstores.sessions`), and ends with it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import hmac
-import json
-import re
-import struct
 from collections.abc import Collection, Iterable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from itsdangerous import BadData, TimestampSigner
-from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int
-from itsdangerous.signer import SigningAlgorithm
 from werkzeug.wrappers import Request
 
-from ..checks import require_list, require_name
+from ..checks import require_list, require_name, require_seconds, require_type
+from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
-from ..logs import get_logger
-from ..models import Identity, User, UserModel, collect_names
+from ..models import Identity, User, UserModel, collect_names, limit_scopes, scopes_of
+from ..signals import refresh_token_reused
+from ..signed_tokens import Claims, make_signer, read_token, write_token
+from ..tokenstores.abstract import AbstractTokenstore
+from ..tokenstores.models import Session
+from ..tokenstores.sessions import ReusedError, begin_session, mark_of, refresh_session
 from ..userstores.abstract import AbstractUserstore
+from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
 from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, read_authorization, read_header
-
-_log = get_logger(__name__)
-
-#: A secret key that is shorter can be guessed.
-_FEW_BYTES = 16
-
-#: A century: what is meant to be for ever.
-_MOST_SECONDS = 100 * 366 * 24 * 3600
 
 #: How far the clock of the process that signed may be ahead of ours.
 _MOST_SECONDS_AHEAD = 60
 
-# Keeps a token of ours apart from whatever else is signed with the same secret key.
+# These keep tokens of ours apart from whatever else is signed with the same secret key, and from each other.
 _SALT = b"flask_securest.authentication_providers.token"
+_REFRESH_SALT = b"flask_securest.authentication_providers.token.refresh"
 
 
-# Base64 has several spellings for the same bytes, and its decoder passes over foreign characters: without this a token
-# with a stray byte in its signature would verify, and get past any list of tokens that were revoked. The last character
-# of a signature of 32 bytes carries four bits: only these sixteen are written by an encoder.
-_TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+class Tokens(NamedTuple):
+    """Hold what a client gets: see RFC 6749, section 5.1."""
 
-
-class _HmacSha256(SigningAlgorithm):
-    """Sign with HMAC-SHA256 in one call, which takes half the time of itsdangerous' own."""
-
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hmac.digest(key, value, "sha256")
+    access_token: str
+    expires_in: int
+    refresh_token: str | None
+    scopes: frozenset[str] | None
 
 
 class TokenAuthenticator(AbstractAuthenticationProvider):
     """Issue signed tokens, and know users by them.
 
-    The user is looked up in the userstore on every use, so that a token ends with its user. An API without a
-    userstore takes the name from the token.
+    The user is looked up in the userstore on every use, so that a token ends with its user, and with its user's
+    password. An API without a userstore takes the name from the token.
+
+    Without a store, a token is good until it expires. With one it belongs to a session, which can be refreshed, listed,
+    and ended at any time; tokens that were made without one are refused then.
 
     A token is good wherever its secret key is: give each kind of token (and each userstore) a key of its own.
 
@@ -70,9 +58,13 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
     :param fallback_secret_keys: former keys, which only verify: tokens signed with them are good until they expire
     :param expires_in_seconds: how long a token is good for, in whole seconds
     :param header: a header that carries the bare token, instead of ``Authorization: Bearer``
+    :param store: where sessions are kept
+    :param session_seconds: how long a session may be refreshed, in whole seconds
     :param name: how the provider is called in rules, identities and logs
     :raises ConfigurationError: an empty key, or an argument of the wrong type
     """
+
+    credentials_are_tokens = True
 
     def __init__(
         self,
@@ -81,41 +73,79 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         fallback_secret_keys: Iterable[str | bytes] = (),
         expires_in_seconds: int = 600,
         header: str | None = None,
+        store: AbstractTokenstore | None = None,
+        session_seconds: int = 30 * 24 * 3600,
         name: str = "token",
     ) -> None:
-        if isinstance(expires_in_seconds, bool) or not isinstance(expires_in_seconds, int):
-            raise ConfigurationError(f"expires_in_seconds must be a whole number, not {expires_in_seconds!r}")
-        if not 0 < expires_in_seconds <= _MOST_SECONDS:
-            raise ConfigurationError(f"expires_in_seconds must be from 1 to {_MOST_SECONDS}, not {expires_in_seconds}")
+        self.expires_in_seconds = require_seconds(expires_in_seconds, "expires_in_seconds")
+        self.session_seconds = require_seconds(session_seconds, "session_seconds")
         self.name = require_name(name, "name of TokenAuthenticator")
         self.header = header
-        self.expires_in_seconds = expires_in_seconds
         if header is not None:
             environ_key(header)
             self.credential_headers = (header,)
+        if store is not None:
+            require_type(store, AbstractTokenstore, "store")
+        self.store = store
+        self._uses = None if store is None else UseRecorder(store)
         # itsdangerous wants its keys oldest first, and signs with the last one. The other way round new tokens would
         # be signed with the very key that is being retired.
-        fallbacks = require_list(fallback_secret_keys, "fallback_secret_keys")
-        self._signer = _make_signer([*reversed(fallbacks), secret_key])
+        keys = [*reversed(require_list(fallback_secret_keys, "fallback_secret_keys")), secret_key]
+        self._signer = make_signer(keys, _SALT)
+        self._refresh_signer = None if store is None else make_signer(keys, _REFRESH_SALT)
 
     def generate_auth_token(self, user: UserModel | str, *, scopes: Collection[str] | None = None) -> str:
         """Return a new token.
 
-        :param user: whose token it is; a user or a user name
+        While a request is answered, the token has no more scopes than the credentials of its caller, and no longer a
+        life.
+
+        :param user: whose token it is; a user or a user name. Of a name alone the password is not known: a token of it
+            goes on when the password is changed.
         :param scopes: what the token is limited to; ``None`` for no limit
-        :raises ValueError: nobody: an empty name, or an anonymous ``current_user``; or more scopes than a header holds
+        :raises ValueError: nobody: an empty name, or an anonymous ``current_user``; scopes that the user or the caller
+            has not; or more scopes than a header holds
         :raises TypeError: ``scopes="read"``
+        :raises BackendError: the store cannot be written now
         """
-        username = user if isinstance(user, str) else getattr(user, "username", None)
-        if not isinstance(username, str) or not username:
-            raise ValueError("a token must belong to somebody: user is empty, anonymous, or no user")
-        claims: dict[str, Any] = {"sub": username, "exp": self._signer.get_timestamp() + self.expires_in_seconds}
-        if scopes is not None:
-            claims["scope"] = sorted(collect_names(scopes, what="scopes"))
-        token = self._signer.sign(base64_encode(json.dumps(claims, separators=(",", ":"))))
-        if len(token) > MAX_CREDENTIALS_BYTES:
-            raise ValueError(f"a token of {len(token)} bytes is longer than any header: give it fewer scopes")
-        return token.decode("ascii")
+        return self._issue(user, scopes, client="", refreshable=False).access_token
+
+    def issue_tokens(self, user: UserModel | str, *, scopes: Collection[str] | None = None, client: str = "") -> Tokens:
+        """Return a new token; with a store, it begins a session, and there is a refresh token, too.
+
+        :param user: whose tokens they are
+        :param scopes: what they are limited to; ``None`` for no limit
+        :param client: what the client calls itself, for the user to recognise among its sessions
+        :raises ValueError: as for :meth:`generate_auth_token`
+        :raises BackendError: the store cannot be written now
+        """
+        return self._issue(user, scopes, client=client, refreshable=self.store is not None)
+
+    def refresh_tokens(self, refresh_token: str, userstore: AbstractUserstore) -> Tokens:
+        """Return new tokens for a refresh token, which is good no more.
+
+        :param refresh_token: the refresh token, as it was sent
+        :param userstore: the users
+        :raises BadCredentialsError: it is not good, or not any more
+        :raises ConfigurationError: there is no store
+        :raises BackendError: a store cannot tell now
+        """
+        if self.store is None or self._refresh_signer is None:
+            raise ConfigurationError("TokenAuthenticator has no store: there are no sessions to refresh")
+        sent = refresh_token.encode("utf-8", "surrogatepass")
+        token, _, signature = sent.rpartition(b".")
+        # Signed, so that whoever knows the id of a session cannot end it with a token that he has made up.
+        if len(sent) > MAX_CREDENTIALS_BYTES or not self._refresh_signer.verify_signature(token, signature):
+            raise BadCredentialsError("a refresh token that was not signed with our keys")
+        try:
+            refreshed = refresh_session(self.store, token, userstore)
+        except ReusedError as error:
+            refresh_token_reused.send(self, session=error.session)
+            raise
+        session = refreshed.session
+        access_token, expires_in = self._sign(refreshed.user, session.scopes, session, session.expires_at)
+        scopes = None if session.scopes is None else frozenset(session.scopes)
+        return Tokens(access_token, expires_in, self._sign_refresh_token(refreshed.refresh_token), scopes)
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the user that the token was issued to."""
@@ -123,15 +153,27 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         token = read_authorization(request, "bearer") if own is None else read_header(request, own)
         if token is None:
             return None
-        claims = self._verify(token)
+        claims = read_token(self._signer, token)
+        expires_at = self._end_of(claims)
+        if self.store is not None and (claims.session_id is None or not self.store.get_session(claims.session_id)):
+            raise BadCredentialsError("a token whose session has ended, or that has none")
         if userstore is None:
             user: UserModel | None = User(claims.username)
         else:
             user = userstore.get_user(claims.username)
+            if user is not None and claims.password_mark is not None and claims.password_mark != mark_of(user):
+                raise BadCredentialsError("a token from before the user's password was changed")
         if user is None:
             raise BadCredentialsError("a token of a user that is gone")
-        expires_at = datetime.fromtimestamp(claims.expires_at, timezone.utc)
-        return Identity(user, self.name, scopes=claims.scopes, expires_at=expires_at)
+        if self._uses is not None:
+            self._uses.record(claims.session_id)
+        return Identity(
+            user,
+            self.name,
+            scopes=limit_scopes(claims.scopes, user),
+            credential_id=claims.session_id,
+            expires_at=expires_at,
+        )
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``Bearer realm="api", error="invalid_token"``, or ``Token realm="api", header="..."``."""
@@ -139,19 +181,59 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
             return format_challenge("Token", realm=realm, header=self.header)
         return format_challenge("Bearer", realm=realm, error=error)
 
-    def _verify(self, token: bytes) -> _Claims:
-        """Return what the token says.
+    def _issue(
+        self, user: UserModel | str, scopes: Collection[str] | None, *, client: str, refreshable: bool
+    ) -> Tokens:
+        username = user if isinstance(user, str) else getattr(user, "username", None)
+        if not isinstance(username, str) or not username:
+            raise ValueError("a token must belong to somebody: user is empty, anonymous, or no user")
+        now = datetime.fromtimestamp(self._signer.get_timestamp(), timezone.utc)
+        expires_at = now + timedelta(seconds=self.session_seconds if refreshable else self.expires_in_seconds)
+        limited = None if isinstance(user, str) else scopes_of(user)
+        if scopes is not None:
+            limited = _require_held(scopes, limited, "the user")
+        # A token must not mint one with more rights, or a longer life, than its own.
+        caller = get_caller().identity
+        if caller is not None:
+            if caller.scopes is not None:
+                limited = _require_held(caller.scopes if limited is None else limited, caller.scopes, "the caller")
+            expires_at = min(expires_at, caller.expires_at or expires_at)
+        session, refresh_token = None, None
+        if self.store is not None:
+            options = {"client": client, "expires_at": expires_at.replace(microsecond=0), "refreshable": refreshable}
+            session, refresh_token = begin_session(self.store, user, scopes=limited, **options)  # type: ignore[arg-type]
+        access_token, expires_in = self._sign(user, limited, session, expires_at)
+        return Tokens(access_token, expires_in, refresh_token and self._sign_refresh_token(refresh_token), limited)
 
-        :raises ExpiredCredentialsError: it is too old
-        :raises BadCredentialsError: it was not signed by us, or is not written as we write tokens
+    def _sign(
+        self, user: UserModel | str, scopes: Collection[str] | None, session: Session | None, most: datetime
+    ) -> tuple[str, int]:
+        """Return an access token, and for how many seconds it is good."""
+        now = self._signer.get_timestamp()
+        expires_at = min(now + self.expires_in_seconds, int(most.timestamp()))
+        claims: dict[str, Any] = {"sub": user if isinstance(user, str) else user.username, "exp": expires_at}
+        if scopes is not None:
+            claims["scope"] = sorted(scopes)
+        if session is not None:
+            claims["sid"] = session.id
+        if (mark := mark_of(user)) is not None:
+            claims["pwd"] = mark
+        token = write_token(self._signer, claims)
+        if len(token) > MAX_CREDENTIALS_BYTES:
+            raise ValueError(f"a token of {len(token)} bytes is longer than any header: give it fewer scopes")
+        return token.decode("ascii"), max(0, expires_at - now)
+
+    def _sign_refresh_token(self, token: str) -> str:
+        signer = self._refresh_signer
+        assert signer is not None  # noqa: S101  # there is a store
+        return f"{token}.{signer.get_signature(token.encode()).decode('ascii')}"
+
+    def _end_of(self, claims: Claims) -> datetime:
+        """Return when a token ends.
+
+        :raises ExpiredCredentialsError: that was some time ago
+        :raises BadCredentialsError: it was signed in the future
         """
-        if not _TOKEN.fullmatch(token):
-            raise BadCredentialsError("a token that is not written as we write tokens")
-        signed, _, signature = token.rpartition(b".")
-        # Not unsign(), whose error keeps itself, and with it the request, in memory until the next garbage collection.
-        if not self._signer.verify_signature(signed, signature):
-            raise BadCredentialsError("a token that was not signed with our keys")
-        claims = _read(signed)
         now = self._signer.get_timestamp()
         if claims.signed_at > now + _MOST_SECONDS_AHEAD:
             raise BadCredentialsError("a token from the future")
@@ -159,51 +241,15 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         expires_at = min(claims.expires_at, claims.signed_at + self.expires_in_seconds)
         if expires_at <= now:
             raise ExpiredCredentialsError("a token that has expired")
-        return claims._replace(expires_at=expires_at)
+        return datetime.fromtimestamp(expires_at, timezone.utc)
 
 
-class _Claims(NamedTuple):
-    username: str
-    scopes: list[str] | None
-    signed_at: int
-    expires_at: int
+def _require_held(scopes: Collection[str], held: Collection[str] | None, who: str) -> frozenset[str]:
+    """Return ``scopes``, if they are among those that are held.
 
-
-def _read(signed: bytes) -> _Claims:
-    """Return what has been signed.
-
-    :raises BadCredentialsError: it is signed with our keys, but not what we write
+    :raises ValueError: one is not
     """
-    payload, _, written = signed.rpartition(b".")
-    try:
-        claims = json.loads(base64_decode(payload))
-        read = _Claims(claims["sub"], claims.get("scope"), bytes_to_int(base64_decode(written)), claims["exp"])
-    except (BadData, struct.error, ValueError, KeyError, TypeError):
-        raise BadCredentialsError("a token of ours with a payload that is not ours") from None
-    if not isinstance(read.username, str) or not read.username or type(read.expires_at) is not int:
-        raise BadCredentialsError("a token of ours with a payload that is not ours")
-    return read
-
-
-def _make_signer(secret_keys: list[Any]) -> TimestampSigner:
-    """Return a signer that signs with the last key, and verifies with all of them."""
-    encoded = [_encode_secret_key(key) for key in secret_keys]
-    if len(encoded[-1]) < _FEW_BYTES:
-        _log.warning("secret_key has %d bytes only: take 32 random ones (RFC 7518, section 3.2)", len(encoded[-1]))
-    deriving = TimestampSigner(encoded, _SALT, key_derivation="hmac", digest_method=hashlib.sha256)
-    # The derived keys never change: without this they would be made anew for every token.
-    derived_keys = [deriving.derive_key(key) for key in encoded]
-    return TimestampSigner(derived_keys, _SALT, key_derivation="none", algorithm=_HmacSha256())
-
-
-def _encode_secret_key(key: Any) -> bytes:
-    if not isinstance(key, (str, bytes)) or not key.strip():
-        raise ConfigurationError(
-            f"a secret key must be a string or bytes, not empty; one is of type {type(key).__name__}"
-        )
-    if isinstance(key, bytes):
-        return key
-    # Whoever reads a traceback sees the errors that came before, too: the one of the codec would show the key.
-    with contextlib.suppress(UnicodeEncodeError):
-        return key.encode()
-    raise ConfigurationError("a secret key has half a surrogate pair, which is no text")
+    wanted = collect_names(scopes, what="scopes")
+    if held is not None and not wanted <= set(held):
+        raise ValueError(f"{who} has not these scopes: {', '.join(sorted(wanted - set(held)))}")
+    return wanted

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import MissingDependencyError
+from ..uses import SECONDS_BETWEEN_WRITES
 from .abstract import AbstractWritableKeystore
 from .format import DEFAULT_PREFIX
 from .models import ApiKey, KeyUse
-from .uses import SECONDS_BETWEEN_WRITES
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -1,0 +1,76 @@
+"""``flask securest check``: what is wrong, or may be a surprise, in how an application is set up."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..authentication_providers.token import TokenAuthenticator
+from ..census import take_census
+from ..errors import BackendError
+from ..guard import ApiGuard
+from ..keystores.simple import SimpleKeystore
+from ..logs import message_of
+from ..tokenstores.simple import SimpleTokenstore
+from .stores import all_guards, providers_of
+
+#: A look-up of somebody who is not there tells whether a store can be asked at all.
+_NOBODY = "flask securest check"
+
+Finding = tuple[str, str]
+
+
+def find_faults() -> Iterator[Finding]:
+    """Yield what is wrong with the current application (``"error"``), or may be a surprise (``"warning"``).
+
+    :raises ConfigurationError: nothing guards it
+    """
+    for guard in all_guards():
+        yield from _check_guard(guard)
+        providers = {id(provider): (name, provider) for name, provider in providers_of(guard)}
+        for name, provider in providers.values():
+            yield from _check_provider(name, provider)
+    yield from _check_passlib()
+
+
+def _check_guard(guard: ApiGuard) -> Iterator[Finding]:
+    if guard.mode == "report":
+        yield "warning", 'SecuREST is in mode "report": every request goes on, whoever sends it'
+    for route in sorted(take_census(guard)):
+        if route.access == "broken":
+            yield "error", f"{route.verb} {route.url} answers 500: {route.reason}"
+    if guard.userstore is not None:
+        try:
+            guard.userstore.get_user(_NOBODY)
+        except BackendError as error:
+            yield "error", f"the {type(guard.userstore).__name__} cannot be asked: {message_of(error)}"
+
+
+def _check_provider(name: str, provider: AbstractAuthenticationProvider) -> Iterator[Finding]:
+    if isinstance(provider, TokenAuthenticator):
+        if provider.store is None:
+            yield (
+                "warning",
+                (
+                    f"the tokens of {name!r} are in no store: logging out is not effective until they expire, after "
+                    f"{provider.expires_in_seconds} seconds"
+                ),
+            )
+        elif isinstance(provider.store, SimpleTokenstore):
+            yield "warning", f"the sessions of {name!r} are in the memory of one process: several workers need a store"
+    if isinstance(getattr(provider, "keystore", None), SimpleKeystore):
+        yield "warning", f"the keys of {name!r} are in the memory of one process, and gone when it ends"
+
+
+def _check_passlib() -> Iterator[Finding]:
+    """Look whether two distributions own the files of the package passlib: removing one breaks the other."""
+    installed = {str(each.metadata["Name"]).lower() for each in importlib.metadata.distributions()}
+    if {"passlib", "libpass"} <= installed:
+        yield (
+            "error",
+            (
+                "passlib and libpass are both installed, over the same files: pip uninstall passlib libpass, and then "
+                "pip install libpass"
+            ),
+        )

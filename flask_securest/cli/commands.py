@@ -1,0 +1,88 @@
+"""What all commands have in common: how they fail, and the options that several of them take."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+import click
+from flask.cli import AppGroup
+
+from ..errors import BackendError, ConfigurationError
+from ..logs import message_of
+from .output import escape
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Refused(click.ClickException):
+    """Say that it was not done: there is no such thing, or it is taken, or not allowed."""
+
+    exit_code = 1
+
+    def format_message(self) -> str:
+        """Return the message in one line, for it may quote a name that commands a terminal (CWE-150)."""
+        return escape(self.message)
+
+
+class Misconfigured(Refused):
+    """Say that the application is not set up for this command."""
+
+    exit_code = 2
+
+
+class Unavailable(Refused):
+    """Say that a database or a directory is down."""
+
+    exit_code = 3
+
+
+class Commands(AppGroup):
+    """Group commands that run in the application's context, and whose errors are one line and an exit code."""
+
+    def command(  # type: ignore[override]
+        self, name: str, *, short_help: str, examples: Iterable[str]
+    ) -> Callable[[Callable[..., Any]], click.Command]:
+        """Return the decorator that makes a function a command of this group.
+
+        :param name: how it is called
+        :param short_help: what it does, in the group's list
+        :param examples: lines to type, for the end of its help
+        """
+        # After a backspace, click leaves the ends of lines where they are.
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)
+        decorate = super().command(name, short_help=short_help, epilog=epilog)
+        return lambda function: decorate(_failing_in_one_line(function))
+
+
+def store_option(function: _Function) -> _Function:
+    """Give a command the option ``--store``."""
+    return click.option("--store", metavar="NAME", help="Which one, if the application has several.")(function)
+
+
+def json_option(function: _Function) -> _Function:
+    """Give a command the option ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(function)
+
+
+def _failing_in_one_line(function: _Function) -> _Function:
+    """Return a function whose expected errors end the command with a line and an exit code, without a traceback.
+
+    It is called inside of the application's context: what fails while the application is loaded keeps its traceback.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except BackendError as error:
+            failure: Refused = Unavailable(message_of(error))
+        except ConfigurationError as error:
+            failure = Misconfigured(message_of(error))
+        except ValueError as error:
+            failure = Refused(message_of(error))
+        # Outside of the except block: the context of the error might quote a row with its hash.
+        raise failure
+
+    return cast("_Function", run)

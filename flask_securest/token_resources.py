@@ -1,0 +1,192 @@
+"""Resources to mount: log in, refresh, log out, log out everywhere, and the list of one's sessions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import request
+from flask_restful import Api, Resource
+
+from .authentication_providers.token import TokenAuthenticator, Tokens
+from .checks import require_type
+from .current import get_caller
+from .errors import AuthorizationError, BadCredentialsError, ConfigurationError
+from .extension import SecuREST
+from .logs import get_logger
+from .rules import authenticators, public
+from .tokenstores.models import Session
+
+_log = get_logger(__name__)
+
+#: The longest body that is read, in bytes: a refresh token and some scopes.
+_MOST_BYTES = 16_384
+
+#: RFC 6749, section 5.1.
+_HEADERS = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+Answer = tuple[Any, int, dict[str, str]]
+
+
+def add_token_resources(
+    api: Api,
+    securest: SecuREST,
+    tokens: TokenAuthenticator,
+    *,
+    issue: str | None = "/tokens",
+    refresh: str | None = "/tokens/refresh",
+    log_out: str | None = "/tokens/current",
+    log_out_everywhere: str | None = "/tokens",
+    sessions: str | None = "/tokens",
+) -> None:
+    """Add Resources to an Api with which clients get tokens, and users end them.
+
+    The fields are those of RFC 6749. Each path may be another one, or ``None`` for none of that. Of an authenticator
+    without a store there is only ``issue``.
+
+    :param api: the Api, which ``securest`` guards
+    :param securest: has the users
+    :param tokens: issues the tokens
+    :param issue: ``POST``, for callers who have something else than a token; ``scope`` may be in the body
+    :param refresh: ``POST`` of a ``refresh_token``
+    :param log_out: ``DELETE``, for the bearer of a token: ends its session
+    :param log_out_everywhere: ``DELETE``: ends all sessions of the caller
+    :param sessions: ``GET``: the sessions of the caller
+    :raises ConfigurationError: an argument of the wrong type
+    """
+    require_type(api, Api, "api")
+    require_type(securest, SecuREST, "securest")
+    require_type(tokens, TokenAuthenticator, "tokens")
+    methods: dict[str, dict[str, Callable[..., Answer]]] = {}
+    wanted = [(issue, "post", _make_issue(tokens))]
+    if tokens.store is not None:
+        wanted += [
+            (refresh, "post", _make_refresh(securest, tokens)),
+            (log_out, "delete", _make_log_out(tokens)),
+            (log_out_everywhere, "delete", _make_log_out_everywhere(tokens)),
+            (sessions, "get", _make_list(tokens)),
+        ]
+    for path, verb, method in wanted:
+        if path is not None and methods.setdefault(path, {}).setdefault(verb, method) is not method:
+            raise ConfigurationError(f"two of the token Resources have {verb.upper()} {path}: give one another path")
+    for path, members in methods.items():
+        name = f"{tokens.name}{path}".replace("/", "-").replace(".", "-")
+        api.add_resource(type("TokenResource", (Resource,), dict(members)), path, endpoint=name)
+
+
+def _make_issue(tokens: TokenAuthenticator) -> Callable[..., Answer]:
+    def post(self: Resource) -> Answer:
+        identity, provider = get_caller()
+        # A token that could be traded for another one would never end.
+        if identity is None or getattr(provider, "credentials_are_tokens", True):
+            raise AuthorizationError("a token cannot be traded for another one")
+        fields = _read_fields()
+        scope = None if fields is None else fields.get("scope")
+        if fields is None or not isinstance(scope, (str, type(None))):
+            return _refuse("invalid_request")
+        try:
+            issued = tokens.issue_tokens(
+                identity.user,
+                scopes=None if scope is None else scope.split(),
+                client=request.headers.get("User-Agent", ""),
+            )
+        except ValueError:
+            return _refuse("invalid_scope")
+        return _describe_tokens(issued)
+
+    return post
+
+
+def _make_refresh(securest: SecuREST, tokens: TokenAuthenticator) -> Callable[..., Answer]:
+    @public(reason="the refresh token in the body says who it is")
+    def post(self: Resource) -> Answer:
+        fields = _read_fields()
+        token = None if fields is None else fields.get("refresh_token")
+        if fields is None or not isinstance(token, str) or fields.get("grant_type", "refresh_token") != "refresh_token":
+            return _refuse("invalid_request")
+        if securest.userstore is None:
+            raise ConfigurationError(
+                "refreshing a token needs a userstore, which knows whether its user is still there"
+            )
+        try:
+            return _describe_tokens(tokens.refresh_tokens(token, securest.userstore))
+        except BadCredentialsError as error:
+            _log.info("refused to refresh a token for %r: %s", request.remote_addr, error)
+            return _refuse("invalid_grant")
+
+    return post
+
+
+def _make_log_out(tokens: TokenAuthenticator) -> Callable[..., Answer]:
+    @authenticators(tokens)
+    def delete(self: Resource) -> Answer:
+        identity, _ = get_caller()
+        if identity is not None and identity.credential_id is not None and tokens.store is not None:
+            tokens.store.end_session(identity.credential_id)
+        return "", 204, _HEADERS
+
+    return delete
+
+
+def _make_log_out_everywhere(tokens: TokenAuthenticator) -> Callable[..., Answer]:
+    def delete(self: Resource) -> Answer:
+        identity, _ = get_caller()
+        if identity is not None and tokens.store is not None:
+            tokens.store.end_sessions(identity.user.username)
+        return "", 204, _HEADERS
+
+    return delete
+
+
+def _make_list(tokens: TokenAuthenticator) -> Callable[..., Answer]:
+    def get(self: Resource) -> Answer:
+        identity, _ = get_caller()
+        if identity is None or tokens.store is None:
+            return [], 200, _HEADERS
+        current = identity.credential_id
+        own = tokens.store.list_sessions(identity.user.username)
+        return [_describe_session(session, current) for session in own], 200, _HEADERS
+
+    return get
+
+
+def _read_fields() -> dict[str, Any] | None:
+    """Return the fields of a body in JSON or of a form; ``None`` if it is neither, or too long."""
+    body = request.stream.read(_MOST_BYTES + 1)
+    if len(body) > _MOST_BYTES:
+        return None
+    try:
+        text = body.decode("utf-8")
+        if request.mimetype == "application/x-www-form-urlencoded":
+            return dict(parse_qsl(text, max_num_fields=20))
+        read = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _refuse(error: str) -> Answer:
+    """Return an error of RFC 6749, section 5.2."""
+    return {"error": error}, 400, _HEADERS
+
+
+def _describe_tokens(issued: Tokens) -> Answer:
+    fields = {"access_token": issued.access_token, "token_type": "Bearer", "expires_in": issued.expires_in}
+    if issued.refresh_token is not None:
+        fields["refresh_token"] = issued.refresh_token
+    if issued.scopes is not None:
+        fields["scope"] = " ".join(sorted(issued.scopes))
+    return fields, 200, _HEADERS
+
+
+def _describe_session(session: Session, current: str | None) -> dict[str, Any]:
+    times = {name: getattr(session, name) for name in ("created_at", "last_used_at", "expires_at")}
+    return {
+        "id": session.id,
+        "client": session.client,
+        "current": session.id == current,
+        "scope": None if session.scopes is None else " ".join(sorted(session.scopes)),
+        **{name: None if at is None else at.isoformat() for name, at in times.items()},
+    }

@@ -1,0 +1,81 @@
+"""The contract of a tokenstore."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from .models import Session
+
+
+class AbstractTokenstore(ABC):
+    """Know the sessions that tokens belong to, so that a token can end before it expires.
+
+    What has ended is not there any more: a token whose session is not found is refused. Each call is in force as a
+    whole, or not at all, and at once in every process. One store may be asked by several threads at once.
+    """
+
+    @abstractmethod
+    def get_session(self, session_id: str) -> Session | None:
+        """Return a session, or ``None`` when there is none, or it has ended.
+
+        :param session_id: 16 digits and letters
+        :raises BackendError: the store cannot tell now; never ``None``, which ends the session
+        """
+
+    @abstractmethod
+    def add_session(self, session: Session) -> None:
+        """Add a session.
+
+        :param session: the session
+        :raises BackendError: the store cannot be written now
+        """
+
+    @abstractmethod
+    def refresh_session(self, session_id: str, *, expected: bytes, refresh_digest: bytes, at: datetime) -> bool:
+        """Replace the refresh token of a session, if it is still the one that is expected.
+
+        Of two at the same moment exactly one replaces it.
+
+        :param session_id: the session
+        :param expected: the SHA-256 of the refresh token that is replaced; it is kept as the former one
+        :param refresh_digest: the SHA-256 of the new one
+        :param at: when that is
+        :returns: whether it was replaced
+        :raises BackendError: the store cannot be written now
+        """
+
+    @abstractmethod
+    def end_session(self, session_id: str) -> bool:
+        """End a session.
+
+        :param session_id: the session
+        :returns: whether there was one
+        :raises BackendError: the store cannot be written now
+        """
+
+    @abstractmethod
+    def end_sessions(self, username: str) -> int:
+        """End all sessions of a user.
+
+        :param username: the user
+        :returns: how many
+        :raises BackendError: the store cannot be written now
+        """
+
+    @abstractmethod
+    def list_sessions(self, username: str) -> Iterator[Session]:
+        """Yield the sessions of a user, the oldest first.
+
+        :param username: the user
+        :raises BackendError: the store cannot tell now
+        """
+
+    @abstractmethod
+    def record_uses(self, uses: Mapping[str, datetime]) -> None:
+        """Write down when sessions were last used. It is called off the request's path, by another thread.
+
+        :param uses: when each was used, by its id
+        :raises BackendError: the store cannot be written now
+        """

@@ -1,0 +1,134 @@
+"""The life of a session: it begins with a log-in, is refreshed, and ends."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
+
+from ..errors import BadCredentialsError
+from ..keystores.format import digest_of, find_key_id, make_key
+from ..models import UserModel, limit_scopes, require_user
+from ..userstores.abstract import AbstractUserstore
+from .abstract import AbstractTokenstore
+from .models import Session
+
+#: What refresh tokens begin with. They are written like API keys: a typo costs no look-up, and a scanner finds them.
+REFRESH_PREFIX = "refresh"
+
+#: For how long a refresh token that has just been used is refused without ending the session, in seconds: a client that
+#: refreshes twice at the same moment is no thief.
+REUSE_GRACE_SECONDS = 5
+
+
+class Refreshed(NamedTuple):
+    """Hold a session that has been refreshed, its user, and the new refresh token, which nobody keeps here."""
+
+    session: Session
+    user: UserModel
+    refresh_token: str
+
+
+class ReusedError(BadCredentialsError):
+    """Say that a refresh token was used a second time, and that its session has been ended."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("a refresh token that was used before: its session has been ended")
+        self.session = session
+
+
+def begin_session(
+    store: AbstractTokenstore,
+    user: UserModel | str,
+    *,
+    scopes: Collection[str] | None,
+    client: str,
+    expires_at: datetime,
+    refreshable: bool,
+) -> tuple[Session, str | None]:
+    """Return a new session, and its refresh token.
+
+    :param store: where it is kept
+    :param user: whose it is
+    :param scopes: what its tokens are limited to; ``None`` for no limit
+    :param client: what the client calls itself
+    :param expires_at: when it ends, however often it is refreshed
+    :param refreshable: whether there is a refresh token
+    :raises BackendError: the store cannot be written now
+    """
+    new = make_key(REFRESH_PREFIX)
+    session = Session(
+        id=new.id,
+        username=user if isinstance(user, str) else user.username,
+        scopes=scopes,
+        client="".join(c for c in client if c.isprintable())[:200],
+        created_at=now(),
+        expires_at=expires_at,
+        password_mark=mark_of(user),
+        refresh_digest=new.digest if refreshable else None,
+    )
+    store.add_session(session)
+    return session, new.text if refreshable else None
+
+
+def refresh_session(store: AbstractTokenstore, token: bytes, userstore: AbstractUserstore) -> Refreshed:
+    """Give a session a new refresh token in place of the one that was sent.
+
+    :param store: where the session is kept
+    :param token: the refresh token; it is known to have been made by us
+    :param userstore: the users
+    :raises ReusedError: the token was used before; the session has been ended (RFC 9700, section 4.14.2)
+    :raises BadCredentialsError: it is no refresh token of ours, its session has ended, or its user is gone, disabled,
+        or has another password by now
+    :raises BackendError: a store cannot tell now
+    """
+    session_id = find_key_id(token)
+    session = None if session_id is None or not token.startswith(b"refresh_") else store.get_session(session_id)
+    if session is None or session.refresh_digest is None:
+        raise BadCredentialsError("a refresh token of no session")
+    digest = digest_of(token)
+    if not hmac.compare_digest(session.refresh_digest, digest):
+        _refuse_former(store, session, digest)
+    user = userstore.get_user(session.username)
+    if user is None or not require_user(user).active or mark_of(user) != session.password_mark:
+        store.end_session(session.id)
+        raise BadCredentialsError("a refresh token of a user that is gone, disabled, or has another password by now")
+    new = make_key(REFRESH_PREFIX, session.id)
+    if not store.refresh_session(session.id, expected=digest, refresh_digest=new.digest, at=now()):
+        raise BadCredentialsError("a refresh token that was used a moment ago")
+    return Refreshed(replace(session, scopes=limit_scopes(session.scopes, user)), user, new.text)
+
+
+def _refuse_former(store: AbstractTokenstore, session: Session, digest: bytes) -> None:
+    """Raise, for the refresh token is not the one that is good now.
+
+    :raises ReusedError: it was used before, by whom it was stolen from, or by the thief: it cannot be told which
+    :raises BadCredentialsError: it was used a moment ago
+    """
+    former, at = session.former_refresh_digest, session.refreshed_at
+    recently = at is not None and now() - at <= timedelta(seconds=REUSE_GRACE_SECONDS)
+    if recently and former is not None and hmac.compare_digest(former, digest):
+        raise BadCredentialsError("a refresh token that was used a moment ago")
+    store.end_session(session.id)
+    raise ReusedError(session)
+
+
+def mark_of(user: UserModel | str) -> str | None:
+    """Return what changes with the user's password, and tells nothing of it; ``None`` where none is known.
+
+    The stored hash has a salt of its own, of 128 bits with argon2: nobody can try passwords on 72 bits of its digest.
+
+    :param user: the user, or the name of one
+    """
+    stored = None if isinstance(user, str) else getattr(user, "password", None)
+    if not stored:
+        return None
+    return hashlib.sha256(b"flask_securest.password_mark\0" + stored.encode("utf-8", "surrogatepass")).hexdigest()[:18]
+
+
+def now() -> datetime:
+    """Return the time in whole seconds, which every back end can keep."""
+    return datetime.now(timezone.utc).replace(microsecond=0)
