@@ -38,6 +38,20 @@ class PostgreSQL:
         # SIGINT does not wait for clients to go.
         self._running = running(command, self.port, f"{self.directory}/log", stop=signal.SIGINT, **self._options)
         self.process = self._running.__enter__()
+        self._wait_until_it_answers()
+
+    def _wait_until_it_answers(self):
+        """Wait until it has recovered, too: it listens before that."""
+        import psycopg
+
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
 
     def stop(self):
         if self._running is not None:
