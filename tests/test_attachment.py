@@ -9,7 +9,7 @@ import pytest
 from flask import Blueprint, Flask
 from flask.views import MethodView
 from flask_restful import Api, Resource
-from helpers import ALICE, FAST, KEY, Scripted, api_key, basic, make_userstore, new_who, secured, with_key
+from helpers import ALICE, FAST, KEY, Scripted, api_key, basic, make_userstore, new_who, secured, show, with_key
 
 from flask_securest import SecuREST, User, authenticators, public, require
 from flask_securest.authentication_providers import PasswordAuthenticator
@@ -609,7 +609,7 @@ def test_the_right_application_can_be_named_after_the_wrong_one():
     assert app.test_client().get("/who").status_code == 401
 
 
-@pytest.mark.parametrize("api", [Flask("tests"), "api", Api, object(), 7], ids=repr)
+@pytest.mark.parametrize("api", [Flask("tests"), "api", Api, object(), 7], ids=show)
 def test_what_is_no_api_is_an_error(api):
     with pytest.raises(ConfigurationError, match="api must be an Api object"):
         guard(api)
@@ -872,7 +872,7 @@ def test_method_decorators_that_spare_head_do_not_open_it():
     assert app.test_client().head("/who").status_code == 401
 
 
-@pytest.mark.parametrize("decorators", [[], {}, {"get": []}], ids=repr)
+@pytest.mark.parametrize("decorators", [[], {}, {"get": []}], ids=show)
 @pytest.mark.parametrize("attach_first", [True, False])
 def test_async_methods_work(decorators, attach_first):
     async def get(self):

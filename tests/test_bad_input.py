@@ -6,7 +6,7 @@ import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from helpers import ALICE, KEY, SECRET_KEY, api_key, basic, bearer, chain_of_three, new_who, secured, with_key
+from helpers import ALICE, KEY, SECRET_KEY, api_key, basic, bearer, chain_of_three, new_who, secured, show, with_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -226,6 +226,6 @@ def test_through_a_real_server_bad_input_is_a_plain_401_too(address, header_line
     assert answer.endswith(b'{"message": "Unauthorized User"}\n')
 
 
-@pytest.mark.parametrize("line", [b"X-API-Key: " + KEY.encode(), b"authorization: " + GOOD.encode()], ids=repr)
+@pytest.mark.parametrize("line", [b"X-API-Key: " + KEY.encode(), b"authorization: " + GOOD.encode()], ids=show)
 def test_through_a_real_server_good_credentials_are_good(address, line):
     assert send(address, line).startswith(b"HTTP/1.0 200 ")

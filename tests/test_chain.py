@@ -2,7 +2,7 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from helpers import Scripted, make_userstore
+from helpers import Scripted, make_userstore, show
 from werkzeug.exceptions import HTTPException, ImATeapot, NotFound, TooManyRequests
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
@@ -51,7 +51,7 @@ def ask(*answers, userstore=None):
     return chain.authenticate(make_request()), [provider.asked for provider in providers]
 
 
-@pytest.mark.parametrize("answer", VERIFIED, ids=repr)
+@pytest.mark.parametrize("answer", VERIFIED, ids=show)
 def test_a_user_or_an_identity_is_a_yes_and_ends_the_chain(answer):
     outcome, asked = ask(None, answer, ValueError)
     assert outcome.answer is Answer.VERIFIED
@@ -83,14 +83,14 @@ def test_nobody_with_credentials_is_no_credentials():
     assert asked == [1, 1]
 
 
-@pytest.mark.parametrize("answer", WRONG, ids=repr)
+@pytest.mark.parametrize("answer", WRONG, ids=show)
 def test_wrong_credentials_make_it_ask_the_next(answer):
     outcome, asked = ask(answer, None, ALICE)
     assert outcome.answer is Answer.VERIFIED
     assert asked == [1, 1, 1]
 
 
-@pytest.mark.parametrize("answer", WRONG, ids=repr)
+@pytest.mark.parametrize("answer", WRONG, ids=show)
 def test_wrong_credentials_and_nobody_else_is_wrong_credentials(answer):
     outcome, asked = ask(None, answer, None)
     assert outcome.answer is Answer.WRONG_CREDENTIALS
@@ -99,7 +99,7 @@ def test_wrong_credentials_and_nobody_else_is_wrong_credentials(answer):
     assert asked == [1, 1, 1]
 
 
-@pytest.mark.parametrize("answer", STATUS, ids=repr)
+@pytest.mark.parametrize("answer", STATUS, ids=show)
 def test_an_account_that_may_not_be_used_ends_the_chain(answer):
     outcome, asked = ask(BackendError("down"), answer, ALICE)
     assert outcome.answer is Answer.ACCOUNT_STATUS
@@ -115,7 +115,7 @@ def test_a_back_end_that_is_down_makes_it_ask_the_next():
 
 
 @pytest.mark.parametrize(
-    "others", [[None], [BadCredentialsError("wrong")], [BadCredentialsError("wrong"), None]], ids=repr
+    "others", [[None], [BadCredentialsError("wrong")], [BadCredentialsError("wrong"), None]], ids=show
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_a_back_end_that_is_down_and_nobody_else_is_never_wrong_credentials(others, first):
@@ -125,7 +125,7 @@ def test_a_back_end_that_is_down_and_nobody_else_is_never_wrong_credentials(othe
     assert outcome.error is down
 
 
-@pytest.mark.parametrize("answer", OWN_WORDS, ids=repr)
+@pytest.mark.parametrize("answer", OWN_WORDS, ids=show)
 def test_an_http_exception_of_400_or_more_is_a_refusal_in_its_own_words(answer):
     outcome, asked = ask(answer, ALICE)
     assert outcome.answer is Answer.OWN_REFUSAL
@@ -133,8 +133,8 @@ def test_an_http_exception_of_400_or_more_is_a_refusal_in_its_own_words(answer):
     assert asked == [1, 0]
 
 
-@pytest.mark.parametrize("answer", BUGS, ids=repr)
-@pytest.mark.parametrize("before", [None, BadCredentialsError("wrong"), BackendError("down")], ids=repr)
+@pytest.mark.parametrize("answer", BUGS, ids=show)
+@pytest.mark.parametrize("before", [None, BadCredentialsError("wrong"), BackendError("down")], ids=show)
 def test_anything_else_is_a_bug_and_ends_the_chain(answer, before):
     outcome, asked = ask(before, answer, ALICE)
     assert outcome.answer is Answer.BUG
@@ -206,7 +206,7 @@ def test_the_outcome_tells_who_answered_what_and_why():
     ]
 
 
-@pytest.mark.parametrize("answer", [None, ALICE, BadCredentialsError("wrong"), ValueError("bug")], ids=repr)
+@pytest.mark.parametrize("answer", [None, ALICE, BadCredentialsError("wrong"), ValueError("bug")], ids=show)
 def test_how_long_each_took_is_known_where_somebody_wants_to_know(answer):
     chain = Chain([("p", Scripted(answer))], None)
     (attempt,) = chain.authenticate(make_request(), timed=True).attempts
@@ -245,7 +245,7 @@ def test_headers_that_are_a_string_cannot_be_a_tuple_of_headers():
         ({"Authorization": ""}, True),
         ({"X-Scripted": " "}, True),
     ],
-    ids=repr,
+    ids=show,
 )
 def test_a_chain_knows_which_headers_carry_credentials(headers, expected):
     assert Chain([("p", Scripted())], None).has_credentials(make_request(headers)) is expected

@@ -25,7 +25,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 from flask_restful import Api, Resource
-from helpers import FAST, SECRET_KEY, basic, new_who, secured, who, with_key
+from helpers import FAST, SECRET_KEY, basic, new_who, secured, show, who, with_key
 
 from flask_securest import SecuREST, User, authenticators, require
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator, TokenAuthenticator
@@ -125,7 +125,7 @@ def test_a_password_is_hashed_as_the_application_does_it(shop):
     assert FAST.verify(PASSWORD, shop.json("hash", given=PASSWORD)["hash"])
 
 
-@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nanother line\n"], ids=repr)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nanother line\n"], ids=show)
 def test_a_password_is_one_line_without_its_end(shop, end):
     shop.run("users", "add", "alice", given=f" two words {end}")
     assert shop.status(basic("alice", " two words ")) == 200
@@ -184,7 +184,7 @@ def test_no_command_takes_a_password_as_an_argument():
         (["alice", "--group", " "], "The --group has an empty name"),
         (["alice", "--email", "a\x07@b"], "The --email is not printable"),
     ],
-    ids=repr,
+    ids=show,
 )
 def test_an_account_that_makes_no_sense_is_refused(shop, arguments, reason):
     result = shop.run("users", "add", *arguments, given=PASSWORD, code=2)
@@ -364,7 +364,7 @@ def test_the_users_of_a_file_are_added_with_all_that_it_says(shop, file):
 @pytest.mark.parametrize(
     "content",
     [b"username\nalice\n", b"\xef\xbb\xbfusername\r\nalice\r\n", b" username ,roles\nalice,", b'"username"\n"alice"'],
-    ids=repr,
+    ids=show,
 )
 def test_files_are_written_in_many_ways(shop, file, content):
     assert shop.json("users", "import", file(content)) == {
@@ -464,7 +464,7 @@ def test_a_report_has_an_end(shop, file):
         ("username,Password", "column 2 is none of"),
         (b"\xff\xfeu\x00s\x00", None),
     ],
-    ids=repr,
+    ids=show,
 )
 def test_the_first_line_names_the_columns(shop, file, header, reason):
     header = header if isinstance(header, bytes) else header.encode()
@@ -569,7 +569,7 @@ def test_what_a_key_cannot_have_is_wrong_usage(shop, option, value):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--owner", ""], ["--owner", "alice", "--app", "ci"], ["--app", ""]], ids=repr
+    "arguments", [[], ["--owner", ""], ["--owner", "alice", "--app", "ci"], ["--app", ""]], ids=show
 )
 def test_a_key_is_either_a_users_or_an_applications(shop, arguments):
     assert "either --owner or --app" in shop.run("keys", "issue", *arguments, code=2).stderr
@@ -822,7 +822,7 @@ def test_an_application_without_securest_is_told_to_attach_one():
         (["keys", "list"], "the application has no keystore: HeaderApiKeyAuthenticator(keystore=...)"),
         (["keys", "issue", "--app", "x"], "the application has no keystore: HeaderApiKeyAuthenticator(keystore=...)"),
     ],
-    ids=repr,
+    ids=show,
 )
 def test_an_application_without_stores_is_told_where_they_are_given(command, told):
     app, _, _ = secured(providers=[HeaderApiKeyAuthenticator()], userstore=None)

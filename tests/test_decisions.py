@@ -15,6 +15,7 @@ from helpers import (
     make_userstore,
     new_who,
     secured,
+    show,
     who,
     with_key,
 )
@@ -328,7 +329,7 @@ class TestAuthorizationProvider:
             (object(), 500),
             (ValueError("bug"), 500),
         ],
-        ids=repr,
+        ids=show,
     )
     def test_only_a_decision_that_allows_is_a_yes(self, answer, status):
         Who = new_who()
@@ -377,7 +378,7 @@ class TestAuthorizationProvider:
         response = secured(new_who(), authorization_provider=policy)[0].test_client().get("/who", headers=bearer(token))
         assert response.headers.getlist("WWW-Authenticate") == ['Bearer realm="api", error="insufficient_scope"']
 
-    @pytest.mark.parametrize("allowed", [1, "yes", ["admin"], None], ids=repr)
+    @pytest.mark.parametrize("allowed", [1, "yes", ["admin"], None], ids=show)
     def test_a_decision_is_a_bool_and_a_refusal_is_false(self, allowed):
         with pytest.raises(TypeError):
             Decision(allowed)
@@ -424,7 +425,7 @@ class TestReportMode:
             {"providers": [Misconfigured()]},
             {"providers": [NoHeaders()]},
         ],
-        ids=repr,
+        ids=show,
     )
     def test_the_client_gets_what_it_would_get_without(self, options, caplog):
         def plain():
@@ -560,7 +561,7 @@ class TestSignalsAndLog:
         assert made == []
 
     @pytest.mark.parametrize(
-        "said", ["x\nERROR root: alice logged in", "x\r\n", "\x1b[2J", "a\u2028b", "\x00"], ids=repr
+        "said", ["x\nERROR root: alice logged in", "x\r\n", "\x1b[2J", "a\u2028b", "\x00"], ids=show
     )
     @pytest.mark.parametrize(
         "kind", [BackendError, AuthorizationError, ValueError, KeyError], ids=lambda kind: kind.__name__

@@ -11,7 +11,7 @@ import traceback
 from types import SimpleNamespace
 
 import pytest
-from helpers import FAST, Who, basic, secured
+from helpers import FAST, Who, basic, secured, show
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -294,7 +294,7 @@ def test_a_file_of_another_kind_is_refused(name, tmp_path):
         FileUserstore(write(tmp_path / name, '{"users": []}'))
 
 
-@pytest.mark.parametrize("path", [None, 7, b"users.yaml", "", "users\x00.yaml"], ids=repr)
+@pytest.mark.parametrize("path", [None, 7, b"users.yaml", "", "users\x00.yaml"], ids=show)
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(ConfigurationError, match=r"path must be|cannot be read"):
         FileUserstore(path)

@@ -88,6 +88,7 @@ def crowd(tmp_path_factory):
             + f"dn: ou=more,{PEOPLE}\nobjectClass: organizationalUnit\nou: more\n\n"
             + person("twin", "two-of-two").replace(f"uid=twin,{PEOPLE}", f"uid=twin,ou=more,{PEOPLE}")
             + person("janus", "two-faced", "uid: second")
+            + person("zoe", "two-faced").replace("uid: zoe", "uid: first\nuid: zoe")
             + person("expired", "crypted", "accountExpires: 131000000000000000")
             + person("adlocked", "crypted", "lockoutTime: 131000000000000000")
             + person("guessed", "crypted", STRICT)
@@ -147,7 +148,10 @@ def answer_each(connection, operation, code, asked=None):
         if asked is not None:
             asked.append(question)
         at = question.index(b"\x02")
-        inner = question[at : at + 2 + question[at + 1]] + bytes([operation, 7, 10, 1, code, 4, 0, 4, 0])
+        end = at + 2 + question[at + 1]
+        # A bind succeeds if it is not what is answered by the code.
+        said = (0x61, 0) if question[end] == 0x60 and operation == 0x65 and code else (operation, code)
+        inner = question[at:end] + bytes([said[0], 7, 10, 1, said[1], 4, 0, 4, 0])
         connection.sendall(bytes([0x30, len(inner)]) + inner)
 
 
@@ -355,6 +359,7 @@ def test_of_several_names_the_one_that_the_entry_is_called_counts(crowd):
     made = store(crowd)
     assert made.get_user("second").username == "janus"
     assert made.verify_password("second", "two-faced").username == "janus"
+    assert made.get_user("first").username == "zoe"
 
 
 def test_an_entry_that_has_not_one_name_is_nobody(crowd, caplog):
@@ -396,10 +401,13 @@ def test_without_groups_there_are_no_roles(crowd):
 
 def test_groups_may_name_their_members_otherwise(crowd):
     crowd.load(f"dn: cn=posix,{GROUPS}\nobjectClass: posixGroup\ncn: posix\ngidNumber: 7\nmemberUid: member\n\n")
+    crowd.load(person("o)(*", None) + f"dn: cn=signs,{GROUPS}\nobjectClass: posixGroup\ncn: signs\ngidNumber: 8\n")
+    crowd.load(f"dn: cn=signs,{GROUPS}\nchangetype: modify\nadd: memberUid\nmemberUid: o)(*\n\n")
     by_uid = "(&(objectClass=posixGroup)(memberUid={username}))"
     assert store(crowd, groups="search", group_base_dn=GROUPS, group_filter=by_uid).get_user("member").roles == {
         "posix"
     }
+    assert store(crowd, groups="search", group_base_dn=GROUPS, group_filter=by_uid).get_user("o)(*").roles == {"signs"}
 
 
 def test_nested_groups_are_asked_for_by_active_directorys_rule(server):
@@ -644,6 +652,44 @@ def test_the_password_of_the_decoy_lets_nobody_in(crowd):
     made = store(crowd, decoy_dn=f"uid=decoy,{PEOPLE}")
     assert made.verify_password("decoy", "crypted").username == "decoy"
     assert made.verify_password("nobody", "crypted") is None
+
+
+def verify_where_a_bind_is_answered_with(server, code):
+    """Ask a directory that has alice, and that answers her password with this result code."""
+
+    def ber(tag, *parts):
+        return bytes([tag, sum(map(len, parts))]) + b"".join(parts)
+
+    def answer(connection):
+        while question := connection.recv(4000):
+            at = question.index(b"\x02")
+            end = at + 2 + question[at + 1]
+            number = question[at:end]
+            result = ber(10, bytes([code])) + ber(4) + ber(4)
+            if question[end] == 0x63:  # a search
+                uid = ber(0x30, ber(4, b"uid"), ber(0x31, ber(4, b"alice")))
+                connection.sendall(ber(0x30, number, ber(0x64, ber(4, b"uid=alice,dc=x"), ber(0x30, uid))))
+                connection.sendall(ber(0x30, number, ber(0x65, ber(10, b"\x00"), ber(4), ber(4))))
+            else:
+                connection.sendall(ber(0x30, number, ber(0x61, result)))
+
+    with answering(answer) as port:
+        made = store(
+            server, urls=f"ldap://127.0.0.1:{port}", allow_plaintext=True, bind_dn=None, bind_password=None, groups=None
+        )
+        return made.verify_password("alice", "wonderland")
+
+
+def test_a_bind_lets_in_if_it_is_answered_with_success_and_only_then(server):
+    assert verify_where_a_bind_is_answered_with(server, 0).username == "alice"
+    for code in (32, 48, 49):
+        assert verify_where_a_bind_is_answered_with(server, code) is None
+    for code in (19, 53):
+        with pytest.raises(AccountStatusError, match=rf"the account is refused \(code {code}\)"):
+            verify_where_a_bind_is_answered_with(server, code)
+    for code in (1, 2, 7, 8, 10, 13, 14, 34, 50, 51, 52, 80, 99, 127):
+        with pytest.raises(BackendError):
+            verify_where_a_bind_is_answered_with(server, code)
 
 
 # --- what servers, networks and TLS do
@@ -936,8 +982,9 @@ def test_the_next_server_is_asked_where_one_does_not_answer(server):
 
 
 @pytest.mark.parametrize("code", [51, 52])
-def test_the_next_server_is_asked_where_one_is_busy(server, code):
-    with answering(lambda connection: answer_each(connection, 0x61, code)) as port:
+@pytest.mark.parametrize("operation", [0x61, 0x65], ids=["bind", "search"])
+def test_the_next_server_is_asked_where_one_is_busy(server, operation, code):
+    with answering(lambda connection: answer_each(connection, operation, code)) as port:
         made = store(server, urls=[f"ldap://127.0.0.1:{port}", server.url], allow_plaintext=True)
         assert made.get_user("alice").username == "alice"
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
+from helpers import show
 
 from flask_securest import Identity, User, UserModel
 from flask_securest.models import require_user
@@ -24,7 +25,7 @@ def test_roles_and_groups_are_kept_as_sets():
     assert user.groups == {"ops"}
 
 
-@pytest.mark.parametrize("names", ["admin", b"admin", {"admin": True}, 7, None, [7], [["admin"]]], ids=repr)
+@pytest.mark.parametrize("names", ["admin", b"admin", {"admin": True}, 7, None, [7], [["admin"]]], ids=show)
 @pytest.mark.parametrize("argument", ["roles", "groups"])
 def test_what_is_no_collection_of_names_is_a_type_error(argument, names):
     with pytest.raises(TypeError):
@@ -36,7 +37,7 @@ def test_a_string_of_roles_is_told_what_was_meant():
         User("alice", roles="admin")
 
 
-@pytest.mark.parametrize("arguments", [{"username": ""}, {"username": "alice", "roles": [" "]}], ids=repr)
+@pytest.mark.parametrize("arguments", [{"username": ""}, {"username": "alice", "roles": [" "]}], ids=show)
 def test_an_empty_name_is_a_value_error(arguments):
     with pytest.raises(ValueError, match="empty"):
         User(**arguments)
@@ -45,7 +46,7 @@ def test_an_empty_name_is_a_value_error(arguments):
 @pytest.mark.parametrize(
     "arguments",
     [{"active": "false"}, {"active": 1}, {"active": None}, {"password": b"hash"}, {"attributes": [1]}],
-    ids=repr,
+    ids=show,
 )
 def test_an_argument_of_the_wrong_type_is_a_type_error(arguments):
     with pytest.raises(TypeError, match="alice"):
@@ -115,7 +116,7 @@ def test_a_row_of_an_orm_is_a_user_too():
         SimpleNamespace(username="alice", password=None, active="0", roles=[]),
         SimpleNamespace(username="alice", password=None, active=lambda: False, roles=[]),
     ],
-    ids=repr,
+    ids=show,
 )
 def test_nothing_else_is_a_user(answer):
     with pytest.raises(TypeError, match="a user must have"):

@@ -2,7 +2,7 @@ import base64
 import copy
 
 import pytest
-from helpers import ALICE, FAST, Scripted, api_key, basic, make_userstore, new_who, secured, with_key
+from helpers import ALICE, FAST, Scripted, api_key, basic, make_userstore, new_who, secured, show, with_key
 
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator
@@ -98,7 +98,7 @@ def test_a_password_of_over_72_bytes_is_refused_with_bcrypt_and_logged(caplog):
     assert "takes no such password" in caplog.text
 
 
-@pytest.mark.parametrize("answer", [True, "alice", {"username": "alice", "password": None}, []], ids=repr)
+@pytest.mark.parametrize("answer", [True, "alice", {"username": "alice", "password": None}, []], ids=show)
 def test_a_userstore_that_answers_with_no_user_is_a_bug(answer):
     class Careless(AbstractUserstore):
         def get_user(self, identifier):

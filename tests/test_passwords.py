@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import FAST
+from helpers import FAST, show
 from passlib import hash as passlib_hash
 from werkzeug.security import generate_password_hash
 
@@ -188,7 +188,7 @@ def test_neither_plain_text_nor_an_unsalted_scheme_is_verified():
         {"time_cost": "x"},
         {"colour": "red"},
     ],
-    ids=repr,
+    ids=show,
 )
 def test_a_scheme_or_parameter_that_cannot_be_is_told_at_once(arguments):
     with pytest.raises(ConfigurationError, match=r"scheme must be|PasswordHasher"):
@@ -259,7 +259,7 @@ def test_a_password_is_the_same_in_every_normal_form_of_unicode():
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), ValueError("argon2_cffi reported: Memory allocation error")], ids=repr
+    "error", [MemoryError(), ValueError("argon2_cffi reported: Memory allocation error")], ids=show
 )
 @pytest.mark.parametrize("stored", [None, "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo"])
 def test_a_server_that_is_short_of_memory_cannot_tell_now(error, stored, monkeypatch):
@@ -283,7 +283,7 @@ def test_without_parameters_a_scheme_has_those_of_owasp(scheme, beginning):
     assert PasswordHasher(scheme).hash("secret").startswith(beginning)
 
 
-@pytest.mark.parametrize("parameters", [{"salt": "a" * 22}, {"salt_size": 0}, {"salt_size": 16}], ids=repr)
+@pytest.mark.parametrize("parameters", [{"salt": "a" * 22}, {"salt_size": 0}, {"salt_size": 16}], ids=show)
 def test_a_salt_cannot_be_configured(parameters):
     with pytest.raises(ConfigurationError, match="a salt cannot be configured"):
         PasswordHasher("pbkdf2_sha256", **parameters)

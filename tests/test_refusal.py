@@ -6,7 +6,20 @@ from xml.etree import ElementTree as ET
 import pytest
 from flask import Response, got_request_exception, make_response
 from flask_restful import Api, abort
-from helpers import ALICE, BOB, SECRET_KEY, Scripted, basic, bearer, chain_of_three, new_who, secured, who, with_key
+from helpers import (
+    ALICE,
+    BOB,
+    SECRET_KEY,
+    Scripted,
+    basic,
+    bearer,
+    chain_of_three,
+    new_who,
+    secured,
+    show,
+    who,
+    with_key,
+)
 from werkzeug.exceptions import HTTPException, TooManyRequests, Unauthorized
 from werkzeug.routing import RequestRedirect
 
@@ -64,7 +77,7 @@ class TestStatuses:
         assert response.headers["Cache-Control"] == "no-store"
         assert "WWW-Authenticate" not in response.headers
 
-    @pytest.mark.parametrize("retry_after", ["soon", float("nan"), float("inf"), object()], ids=repr)
+    @pytest.mark.parametrize("retry_after", ["soon", float("nan"), float("inf"), object()], ids=show)
     def test_503_whose_time_makes_no_sense_is_a_503_all_the_same(self, retry_after):
         response = answer_of(BackendError("down", retry_after=retry_after))
         assert response.status_code == 503
@@ -80,7 +93,7 @@ class TestStatuses:
 
     @pytest.mark.parametrize("propagate", [True, False, None])
     @pytest.mark.parametrize("testing", [True, False])
-    @pytest.mark.parametrize("answer", [ValueError("bug"), True, {"username": "alice"}, "alice"], ids=repr)
+    @pytest.mark.parametrize("answer", [ValueError("bug"), True, {"username": "alice"}, "alice"], ids=show)
     def test_500(self, answer, testing, propagate, caplog):
         Who = new_who()
         app, _, _ = secured(Who, providers=[Scripted(answer)])
@@ -111,7 +124,7 @@ class TestStatuses:
             None,
             AuthenticationError("x"),
         ],
-        ids=repr,
+        ids=show,
     )
     def test_why_shows_nowhere(self, answer):
         response = answer_of(answer, headers={"X-Scripted": "x"})
@@ -202,7 +215,7 @@ class TestChallenges:
         assert response.status_code == 403
         assert "WWW-Authenticate" not in response.headers
 
-    @pytest.mark.parametrize("challenge", ["Evil x\r\nSet-Cookie: a=b", 7], ids=repr)
+    @pytest.mark.parametrize("challenge", ["Evil x\r\nSet-Cookie: a=b", 7], ids=show)
     def test_a_challenge_that_is_none_splits_no_response_and_opens_nothing(self, challenge, caplog):
         response = secured(new_who(), providers=[Scripted(challenge=challenge)])[0].test_client().get("/who")
         assert response.status_code == 401
@@ -421,7 +434,7 @@ class TestErrorHandler:
             (["a", "list"], 401, ["a", "list"], {}),
             (None, 401, {"message": "Unauthorized User"}, {}),
         ],
-        ids=repr,
+        ids=show,
     )
     def test_it_returns_what_a_resource_method_may_return(self, answer, status, body, headers):
         response = self.refuse(lambda *told: answer)
@@ -465,7 +478,7 @@ class TestErrorHandler:
             Response("welcome"),
             Response("welcome", 204),
         ],
-        ids=repr,
+        ids=show,
     )
     def test_an_answer_below_400_is_logged_as_an_error_and_the_plain_refusal_is_sent(self, answer, caplog):
         response = self.refuse(lambda *told: answer)
@@ -475,7 +488,7 @@ class TestErrorHandler:
         assert [record.levelname for record in caplog.records if "error_handler" in record.getMessage()] == ["ERROR"]
 
     @pytest.mark.parametrize(
-        "error", [RuntimeError("broken"), HTTPException(response=Response("welcome")), TooManyRequests()], ids=repr
+        "error", [RuntimeError("broken"), HTTPException(response=Response("welcome")), TooManyRequests()], ids=show
     )
     def test_an_exception_from_it_is_logged_and_the_plain_refusal_is_sent(self, error, caplog):
         def handler(status, told):
@@ -487,7 +500,7 @@ class TestErrorHandler:
         assert "the error_handler failed for a 401" in caplog.text
 
     @pytest.mark.parametrize(
-        "answer", [({"a": object()}, 401), ({"a": 1}, "401 Nope"), ({"a": 1}, None), object()], ids=repr
+        "answer", [({"a": object()}, 401), ({"a": 1}, "401 Nope"), ({"a": 1}, None), object()], ids=show
     )
     def test_an_answer_that_cannot_be_rendered_is_logged_and_the_plain_refusal_is_sent(self, answer, caplog):
         response = self.refuse(lambda *told: answer)

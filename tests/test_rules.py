@@ -2,7 +2,7 @@ import functools
 
 import pytest
 from flask_restful import Resource
-from helpers import ALICE, BOB, KEY, Scripted, api_key, bearer, chain_of_three, new_who, secured, with_key
+from helpers import ALICE, BOB, KEY, Scripted, api_key, bearer, chain_of_three, new_who, secured, show, with_key
 
 from flask_securest import USE_DEFAULT, Identity, User, authenticators, optional, public, require
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, TokenAuthenticator
@@ -312,7 +312,7 @@ class TestRequire:
             ({"roles": "a", "any_role": ["b", "c"]}, ["a", "c"], None, 200),
             ({"scopes": iter(["read"])}, [], ["read"], 200),
         ],
-        ids=repr,
+        ids=show,
     )
     def test_who_has_what_is_asked_for_comes_in_and_who_has_not_gets_403(self, asked, roles, scopes, status):
         Who = require(**asked)(new_who())
@@ -376,7 +376,7 @@ class TestOtherDecorators:
             assert rule_of(cls(get=kind(method(open_to_all)))).access is Access.PUBLIC
             assert rule_of(cls(get=kind(method(for_admins)))).requirement.roles == {"admin"}
 
-    @pytest.mark.parametrize("decorators", [[for_admins], {"get": [for_admins]}, [optional], (for_admins,)], ids=repr)
+    @pytest.mark.parametrize("decorators", [[for_admins], {"get": [for_admins]}, [optional], (for_admins,)], ids=show)
     def test_a_rule_among_the_method_decorators_is_told_for_it_would_have_no_effect(self, decorators):
         with pytest.raises(ConfigurationError, match="method_decorators has a rule, which has no effect there"):
             secured(cls(get=method(), method_decorators=decorators))

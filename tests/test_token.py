@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from helpers import ALICE, SECRET_KEY, bearer, make_userstore, new_who, secured
+from helpers import ALICE, SECRET_KEY, bearer, make_userstore, new_who, secured, show
 from itsdangerous import TimestampSigner
 from itsdangerous.encoding import base64_encode
 
@@ -160,7 +160,7 @@ def test_a_token_can_be_issued_to_a_user_a_name_or_the_current_user():
         assert authenticate(provider, token).identity.user.username == "alice"
 
 
-@pytest.mark.parametrize("nobody", ["", None, current_user, object(), 7, True], ids=repr)
+@pytest.mark.parametrize("nobody", ["", None, current_user, object(), 7, True], ids=show)
 def test_a_token_of_nobody_is_a_value_error(nobody):
     with pytest.raises(ValueError, match="a token must belong to somebody"):
         TokenAuthenticator(SECRET_KEY).generate_auth_token(nobody)
@@ -230,7 +230,7 @@ def test_a_token_does_not_tell_its_key_and_no_secret_key_of_the_application_is_n
         {"header": ""},
         {"header": "Not A Header"},
     ],
-    ids=repr,
+    ids=show,
 )
 def test_an_argument_that_cannot_be_is_told_at_once_and_no_key_is_repeated(arguments):
     with pytest.raises(ConfigurationError) as caught:

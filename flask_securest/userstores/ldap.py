@@ -110,12 +110,9 @@ class LDAPUserstore(AbstractVerifyingUserstore):
             total_seconds=total_seconds,
             down_seconds=down_seconds,
         )
-        require_dn(base_dn, "base_dn")
-        self._base_dn = base_dn
-        for what, attribute in (("username", username_attribute), ("email", email_attribute)):
-            if not _ATTRIBUTE.fullmatch(require_name(attribute, f"{what}_attribute")) or attribute.lower() in _HASHES:
-                raise ConfigurationError(f"{what}_attribute: {attribute!r} is no attribute that may be read")
-        self._username_attribute, self._email_attribute = username_attribute, email_attribute
+        self._base_dn = require_dn(base_dn, "base_dn")
+        self._username_attribute = _require_attribute(username_attribute, "username_attribute")
+        self._email_attribute = _require_attribute(email_attribute, "email_attribute")
         self._user_filter = user_filter or f"(&(objectClass=inetOrgPerson)({username_attribute}={{username}}))"
         require_filter(self._user_filter, "user_filter", "{username}")
         self._groups = Groups(
@@ -128,9 +125,7 @@ class LDAPUserstore(AbstractVerifyingUserstore):
         )
         self._attributes = [username_attribute, email_attribute, *self._groups.attributes, *STATUS_ATTRIBUTES]
         self._lockout_seconds = None if lockout_seconds is None else require_seconds(lockout_seconds, "lockout_seconds")
-        # Nobody can have an entry of this name by chance, or make one on purpose.
-        self._decoy_dn = f"uid={secrets.token_hex(16)},{base_dn}" if decoy_dn is None else decoy_dn
-        require_dn(self._decoy_dn, "decoy_dn")
+        self._decoy_dn = require_dn(_unused_dn(base_dn) if decoy_dn is None else decoy_dn, "decoy_dn")
 
     def __repr__(self) -> str:
         """Name the servers and the place in them, and no secret."""
@@ -231,6 +226,19 @@ class LDAPUserstore(AbstractVerifyingUserstore):
     def _complete(self, entry: Entry, user: User, *, active: bool) -> User:
         groups, roles = self._groups.find(entry, user.username, self._directory)
         return replace(user, active=active, groups=groups, roles=roles)
+
+
+def _require_attribute(attribute: object, what: str) -> str:
+    """Return the name of an attribute that may be read; a password's hash is never read."""
+    name = require_name(attribute, what)
+    if not _ATTRIBUTE.fullmatch(name) or name.lower() in _HASHES:
+        raise ConfigurationError(f"{what}: {name!r} is no attribute that may be read")
+    return name
+
+
+def _unused_dn(base_dn: str) -> str:
+    """Return a DN that nobody can have by chance, or give to an entry on purpose."""
+    return f"uid={secrets.token_hex(16)},{base_dn}"
 
 
 def _can_be_a_name(text: str) -> bool:

@@ -74,15 +74,15 @@ def parse_name(dn: str) -> Name | None:
     return tuple(rdns)
 
 
-def require_dn(dn: object, what: str) -> Name:
-    """Return a DN of the configuration taken apart.
+def require_dn(dn: object, what: str) -> str:
+    """Return a DN of the configuration.
 
     :raises ConfigurationError: it is none
     """
-    name = parse_name(require_name(dn, what))
-    if name is None:
+    text = require_name(dn, what)
+    if parse_name(text) is None:
         raise ConfigurationError(f"{what}: {dn!r} is no DN such as ou=people,dc=example,dc=com (RFC 4514)")
-    return name
+    return text
 
 
 def require_filter(template: object, what: str, *fields: str) -> None:

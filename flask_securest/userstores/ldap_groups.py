@@ -56,7 +56,7 @@ class Groups:
         if group_filter is not None and nested_groups:
             raise ConfigurationError(f"nested_groups is the group_filter {_NESTED!r}: say one of them")
         self.attributes = ["memberOf"] if groups == "memberOf" else []
-        self._base = None if base_dn is None else normalize(require_dn(base_dn, "group_base_dn"))
+        self._base = None if base_dn is None else _read_name(base_dn, "group_base_dn")
         self._search_base = (base_dn or users_dn) if groups == "search" else None
         self._filter = group_filter or (_NESTED if nested_groups else _DIRECT)
         require_filter(self._filter, "group_filter", "{dn}", "{username}")
@@ -94,6 +94,10 @@ class Groups:
         return roles if group is None else roles | self._roles_of_names.get(group.casefold(), frozenset())
 
 
+def _read_name(dn: str, what: str) -> Name:
+    return normalize(parse_name(require_dn(dn, what)) or ())
+
+
 def _read_roles(
     roles_of_groups: Mapping[str, Iterable[str]] | None,
 ) -> tuple[dict[str, frozenset[str]] | None, dict[Name, frozenset[str]] | None]:
@@ -110,7 +114,7 @@ def _read_roles(
         except (TypeError, ValueError) as error:
             raise ConfigurationError(str(error)) from error
         if "=" in group:
-            of_dns[normalize(require_dn(group, "a group of roles_of_groups"))] = roles
+            of_dns[_read_name(group, "a group of roles_of_groups")] = roles
         else:
             of_names[group.casefold()] = roles
     return of_names, of_dns
