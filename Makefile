@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 5000
+# Several processes, for much of the time the tests wait for servers. PYTEST_ARGS= for one.
+PYTEST_ARGS ?= -n 3 --dist loadfile
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
@@ -16,7 +18,6 @@ demo: $(VENV)/.demo  ## run the example API
 	@examples/demo $(VENV)/bin http://$(HOST):$(PORT)
 
 test: $(VENV)/.test  ## run all tests
-	@.ci/install-servers
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 test-all:  ## run all tests on every Python from 3.10 to 3.13 there is, with the oldest Flask, and against the wheel
@@ -36,7 +37,7 @@ bench: $(VENV)/.bench  ## measure the overhead per request, beside other librari
 	$(VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
 clean:  ## remove whatever these have made
-	rm -rf demo-data .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf demo-data .node .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Each stamp says that what it is named after is installed.
 
@@ -47,8 +48,11 @@ $(VENV)/.demo: $(VENV)/bin/python setup.py examples/requirements.txt
 	$(PIP) install -e .[sqlalchemy] -r examples/requirements.txt
 	@touch $@
 
-$(VENV)/.test: $(VENV)/bin/python setup.py requirements.txt
+$(VENV)/.test: $(VENV)/bin/python setup.py requirements.txt requirements-kerberos.txt
 	$(PIP) install -e . -r requirements.txt
+	@.ci/install-servers
+	@test "$(KERBEROS)" = no || $(PIP) install -r requirements-kerberos.txt || \
+	    echo "gssapi cannot be compiled here: the tests that need it are skipped" >&2
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/bin/python setup.py benchmarks/requirements.txt

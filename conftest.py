@@ -18,6 +18,7 @@ import pytest
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.rest import CodeBlockParser, DocTestParser, PythonCodeBlockParser
+from sybil.sybil import SybilCollection
 
 ROOT = Path(__file__).parent
 
@@ -122,4 +123,6 @@ docstrings = Sybil(
     setup=setup_docstrings,
 )
 
-pytest_collect_file = (readme + docstrings).pytest()
+docs = Sybil(parsers=[PythonCodeBlockParser()], patterns=["docs/*.rst"])
+
+pytest_collect_file = SybilCollection([readme, docstrings, docs]).pytest()

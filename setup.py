@@ -21,7 +21,10 @@ setup(
     extras_require={
         "ldap": ["ldap3>=2.9.1"],  # LDAPUserstore: pure Python, with timeouts that work
         "sqlalchemy": ["SQLAlchemy>=2.0"],  # SQLAlchemyUserstore, SQLAlchemyKeystore; SQLite comes with Python
-        "postgresql": ["SQLAlchemy>=2.0", "psycopg[binary]>=3.2"],  # the same, for many machines
+        "postgresql": ["SQLAlchemy>=2.0", "psycopg[binary]>=3.2.11"],  # for many machines; 3.2.11: waits can be bounded
+        "jwt": ["PyJWT[crypto]>=2.10"],  # JWTAuthenticator: signatures by cryptography
+        "certificates": ["cryptography>=42"],  # ClientCertificateAuthenticator, where it reads whole certificates
+        "kerberos": ["gssapi>=1.8"],  # KerberosAuthenticator: MIT Kerberos
         "redis": ["redis>=5"],  # RedisTokenstore: sessions of tokens, for many machines
         "yaml": ["PyYAML>=6.0"],  # FileUserstore of a YAML file; JSON needs nothing
     },

@@ -28,7 +28,7 @@ SECRET_KEY = "a secret key of the benchmarks, long enough"
 MANY = (1, 1_000, 100_000)
 
 #: The framework whose unprotected request a library's overhead is measured over; else it is one itself.
-UNPROTECTED = {"flask_securest": "Flask-RESTful", "Flask-HTTPAuth": "Flask-RESTful"}
+UNPROTECTED = dict.fromkeys(("flask_securest", "Flask-HTTPAuth", "Flask-JWT-Extended", "Authlib"), "Flask-RESTful")
 
 
 def api_key(number: int) -> str:

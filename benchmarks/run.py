@@ -26,6 +26,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from jobs import MANY, UNPROTECTED, Job, all_jobs, api_key, call, make_password_jobs
+from jwts import jwt_jobs
 from keystores import report_keystores
 
 BATCH_SECONDS = 0.02
@@ -43,6 +44,8 @@ TARGETS = {
     f"flask_securest: {api_key(1)}": Target(0.5, f"Flask-HTTPAuth: {api_key(1)}"),
     "flask_securest: token": Target(0.9, "Flask-HTTPAuth: token"),
     "flask_securest: third of three": Target(0.5, "Flask-HTTPAuth: third of three"),
+    "flask_securest: JWT (HS256)": Target(1.0, "Flask-JWT-Extended: JWT (HS256)"),
+    "flask_securest: JWT (RS256)": Target(1.0, "Authlib: JWT (RS256)"),
 }
 
 #: How far the medians of refused passwords may lie apart.
@@ -181,11 +184,11 @@ def main() -> int:
     parser.add_argument("--requests", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child == "time":
-        jobs = {name: make() for name, make in all_jobs().items()}
+        jobs = {name: make() for name, make in (all_jobs() | jwt_jobs()).items()}
         print(json.dumps(time_jobs(jobs, arguments.rounds)))
         return 0
     if arguments.child == "count":
-        job = all_jobs()[arguments.job]()
+        job = (all_jobs() | jwt_jobs())[arguments.job]()
         gc.disable()  # when it happens to run would be counted, and says nothing about this request
         for _ in range(arguments.requests):
             call(job)

@@ -143,6 +143,10 @@ class ReadOnlyDict(Mapping[str, Any]):
         return repr(self._items)
 
 
+_NO_NAMES: frozenset[str] = frozenset()
+_NO_ATTRIBUTES = ReadOnlyDict({})
+
+
 def _collect_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Return ``headers`` as pairs of name and value, without repeating what may be a secret.
 
@@ -159,10 +163,6 @@ def _collect_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str
         if not word.isascii() or not word.isprintable():
             raise ValueError("response_headers have characters that no header has")
     return pairs
-
-
-_NO_NAMES: frozenset[str] = frozenset()
-_NO_ATTRIBUTES = ReadOnlyDict({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +227,8 @@ class Identity:
         client is told so (RFC 9745, RFC 8594)
     :param response_headers: pairs of name and value that are added to the answer, for mechanisms in which the server
         proves to the client who it is (RFC 4559); absent from ``repr``
+    :param tradable: whether the credentials may be traded for a token; not if they are good under conditions that the
+        token would be without, such as certain networks
     :raises TypeError: ``user`` is no user, ``scopes="read"``, a time that is no ``datetime``, or headers that are none
     :raises ValueError: a time without a time zone
     """
@@ -239,6 +241,7 @@ class Identity:
     expires_at: datetime | None = field(default=None, kw_only=True)
     replaced_at: datetime | None = field(default=None, kw_only=True)
     response_headers: Collection[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
+    tradable: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check what a provider has said: a mistake here would be a caller with the wrong rights."""

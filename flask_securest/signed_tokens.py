@@ -2,8 +2,8 @@
 
 They are made as itsdangerous makes them. The payload is JSON with ``sub``, the user's name; ``exp``, when it ends; and,
 where there is more to say, ``scope``, a list of what the token is limited to; ``sid``, the session that it belongs to;
-and ``pwd``, which changes with the user's password. ``time`` is that of signing; both times are in seconds since 1970.
-The signature is HMAC-SHA256.
+``pwd``, which changes with the user's password; and ``app``, true for an application, which is no user. ``time`` is
+that of signing; both times are in seconds since 1970. The signature is HMAC-SHA256.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Claims(NamedTuple):
     scopes: list[str] | None
     session_id: str | None
     password_mark: str | None
+    is_app: bool
     signed_at: int
     expires_at: int
 
@@ -94,7 +95,7 @@ def read_token(signer: TimestampSigner, token: bytes) -> Claims:
     try:
         claims = json.loads(base64_decode(payload))
         signed_at = bytes_to_int(base64_decode(written))
-        named = (claims["sub"], claims.get("scope"), claims.get("sid"), claims.get("pwd"))
+        named = (claims["sub"], claims.get("scope"), claims.get("sid"), claims.get("pwd"), claims.get("app") is True)
         read = Claims(*named, signed_at, claims["exp"])
     except (BadData, struct.error, ValueError, KeyError, TypeError, AttributeError):
         raise BadCredentialsError("a token of ours with a payload that is not ours") from None

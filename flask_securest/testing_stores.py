@@ -298,6 +298,44 @@ class KeystoreContract(ABC):
         assert found.digest == last
         assert not store.replace_key(replace(found, note="stale"), expected=issued.key)
 
+    def test_no_change_that_came_first_is_undone(self) -> None:
+        store = self.make_keystore()
+        changes: list[dict[str, object]] = [
+            {"networks": ["10.0.0.0/8"]},
+            {"scopes": ["read"]},
+            {"scopes": []},
+            {"expires_at": _now() + timedelta(days=1)},
+            {"note": "changed"},
+            {"owner": "alice", "app_name": None},
+            {"revoked_at": _now()},
+            {"former_digest": b"f" * 32, "rotated_at": _now(), "sunset_at": _now()},
+        ]
+        for change in changes:
+            known = store.issue(app_name="ci", networks=["192.0.2.0/24"]).key
+            changed = replace(known, **change)  # type: ignore[arg-type]
+            assert self.open_again(store).replace_key(changed, expected=known)
+            # As a rotation that had read the key before, and writes it now.
+            assert not store.replace_key(replace(known, digest=b"d" * 32), expected=known), change
+            assert store.get_key(known.id) == changed
+
+    def test_a_use_is_no_change(self) -> None:
+        store = self.make_keystore()
+        known = store.issue(app_name="ci").key
+        store.record_uses({KeyUse(known.id, False): _now()})
+        assert store.replace_key(replace(known, note="changed"), expected=known)
+        found = store.get_key(known.id)
+        assert found is not None
+        assert found.note == "changed"
+        assert found.last_used_at is not None
+
+    def test_text_that_databases_cannot_keep_is_refused(self) -> None:
+        store = self.make_keystore()
+        for odd in ("\ud800", "a\x00b"):
+            for wrong in ({"app_name": odd}, {"app_name": "ci", "note": odd}, {"app_name": "ci", "scopes": [odd]}):
+                error = _assert_raises(ValueError, lambda wrong=wrong: store.issue(**wrong))
+                assert type(error) is ValueError, error
+        assert list(store.list_keys()) == []
+
     def test_a_use_is_written_down_and_survives_a_rotation(self) -> None:
         store = self.make_keystore()
         key_id = store.issue(app_name="ci").key.id

@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl
 from flask import request
 from flask_restful import Api, Resource
 
-from .authentication_providers.token import TokenAuthenticator, Tokens
+from .authentication_providers.token import TokenAuthenticator
 from .checks import require_type
 from .current import get_caller
 from .errors import AuthorizationError, BadCredentialsError, ConfigurationError
 from .extension import SecuREST
 from .logs import get_logger
 from .rules import authenticators, public
+from .tokenstores.limits import Tokens
 from .tokenstores.models import Session
 
 _log = get_logger(__name__)
@@ -80,8 +81,8 @@ def _make_issue(tokens: TokenAuthenticator) -> Callable[..., Answer]:
     def post(self: Resource) -> Answer:
         identity, provider = get_caller()
         # A token that could be traded for another one would never end.
-        if identity is None or getattr(provider, "credentials_are_tokens", True):
-            raise AuthorizationError("a token cannot be traded for another one")
+        if identity is None or not identity.tradable or getattr(provider, "credentials_are_tokens", True):
+            raise AuthorizationError("these credentials cannot be traded for a token")
         fields = _read_fields()
         scope = None if fields is None else fields.get("scope")
         if fields is None or not isinstance(scope, (str, type(None))):
@@ -132,9 +133,7 @@ def _make_log_out(tokens: TokenAuthenticator) -> Callable[..., Answer]:
 
 def _make_log_out_everywhere(tokens: TokenAuthenticator) -> Callable[..., Answer]:
     def delete(self: Resource) -> Answer:
-        identity, _ = get_caller()
-        if identity is not None and tokens.store is not None:
-            tokens.store.end_sessions(identity.user.username)
+        tokens.store.end_sessions(_require_unlimited_user())  # type: ignore[union-attr]  # there is one
         return "", 204, _HEADERS
 
     return delete
@@ -142,29 +141,50 @@ def _make_log_out_everywhere(tokens: TokenAuthenticator) -> Callable[..., Answer
 
 def _make_list(tokens: TokenAuthenticator) -> Callable[..., Answer]:
     def get(self: Resource) -> Answer:
-        identity, _ = get_caller()
-        if identity is None or tokens.store is None:
-            return [], 200, _HEADERS
-        current = identity.credential_id
-        own = tokens.store.list_sessions(identity.user.username)
+        own = tokens.store.list_sessions(_require_unlimited_user())  # type: ignore[union-attr]  # there is one
+        current = getattr(get_caller().identity, "credential_id", None)
         return [_describe_session(session, current) for session in own], 200, _HEADERS
 
     return get
 
 
+def _require_unlimited_user() -> str:
+    """Return the name of the user who is calling.
+
+    :raises AuthorizationError: it is an application, which may have the name of a user; or it has credentials that are
+        limited to scopes: a token to read with must not log its user out everywhere
+    """
+    identity, _ = get_caller()
+    if identity is None or identity.app_name is not None or identity.scopes is not None:
+        raise AuthorizationError("sessions are for users themselves, and not for limited credentials")
+    return identity.user.username
+
+
 def _read_fields() -> dict[str, Any] | None:
     """Return the fields of a body in JSON or of a form; ``None`` if it is neither, or too long."""
-    body = request.stream.read(_MOST_BYTES + 1)
-    if len(body) > _MOST_BYTES:
+    length = request.content_length
+    if length is not None and length > _MOST_BYTES:
         return None
-    try:
-        text = body.decode("utf-8")
-        if request.mimetype == "application/x-www-form-urlencoded":
-            return dict(parse_qsl(text, max_num_fields=20))
-        read = json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError):
+    # Somebody may have read it before, such as a hook that logs: then it is kept, or has been taken apart.
+    body = request.stream.read(_MOST_BYTES + 1) if length is None else request.get_data(cache=True)
+    is_form = request.mimetype == "application/x-www-form-urlencoded"
+    if is_form and not body:
+        pairs = list(request.form.items(multi=True))
+    elif len(body) > _MOST_BYTES or (length and not body):
+        # What was sent and cannot be read any more may have asked for a limit: never take it for nothing.
         return None
-    return read if isinstance(read, dict) else None
+    else:
+        try:
+            text = body.decode("utf-8")
+            if not is_form:
+                read = json.loads(text, object_pairs_hook=list) if text.strip() else []
+            pairs = parse_qsl(text, max_num_fields=20, keep_blank_values=True) if is_form else read
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        return None
+    # RFC 6749, section 3.2: none of them may be there twice.
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else None
 
 
 def _refuse(error: str) -> Answer:

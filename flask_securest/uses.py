@@ -18,6 +18,9 @@ _log = get_logger(__name__)
 #: How often the use of one of them is written down by one process, in seconds.
 SECONDS_BETWEEN_WRITES = 60.0
 
+#: For how long uses are collected before they are written together, in seconds.
+_COLLECTING = 0.5
+
 #: How many are remembered as used just now. Beyond that everything is forgotten, and written once more.
 _MOST_KEYS = 100_000
 
@@ -33,7 +36,7 @@ class RecordsUses(Protocol):
 
 
 class UseRecorder:
-    """Hand uses to a store, by a thread of its own, which starts with the first use.
+    """Hand uses to a store, by a thread that lives only while there are some to write.
 
     :param store: the store
     """
@@ -42,11 +45,9 @@ class UseRecorder:
         self._store = store
         self._written: dict[Hashable, float] = {}
         self._pending: dict[Hashable, datetime] = {}
-        self._something = threading.Event()
-        self._nothing = threading.Event()
-        self._nothing.set()
-        self._starting = threading.Lock()
-        self._process: int | None = None
+        self._writes = False
+        self._renew()
+        _recorders.add(self)
 
     def record(self, use: Hashable) -> None:
         """Note that something has been used just now. It takes no longer than a look into a dict, most often.
@@ -59,11 +60,13 @@ class UseRecorder:
         if len(self._written) >= _MOST_KEYS:
             self._written.clear()
         self._written[use] = now
-        self._pending[use] = datetime.now(timezone.utc).replace(microsecond=0)
-        self._nothing.clear()
-        self._something.set()
-        if self._process != os.getpid():  # the first use, or the first one after a fork, which takes no threads along
-            self._start()
+        with self._changing:
+            self._pending[use] = datetime.now(timezone.utc).replace(microsecond=0)
+            if self._writes:
+                return
+            self._writes = True
+            self._idle.clear()
+        threading.Thread(target=self._write, name="flask_securest-uses", daemon=True).start()
 
     def flush(self, timeout: float = _LONGEST_FAREWELL) -> bool:
         """Wait until everything is written.
@@ -71,23 +74,19 @@ class UseRecorder:
         :param timeout: how long to wait at most, in seconds
         :returns: whether it is
         """
-        return self._nothing.wait(timeout)
-
-    def _start(self) -> None:
-        with self._starting:
-            if self._process == os.getpid():
-                return
-            self._process = os.getpid()
-            threading.Thread(target=self._write, name="flask_securest-uses", daemon=True).start()
-            # By a weak reference: an application that is thrown away must not be kept for this.
-            reference = weakref.ref(self)
-            atexit.register(lambda: (recorder := reference()) is not None and recorder.flush())
+        self._hurry.set()
+        return self._idle.wait(timeout)
 
     def _write(self) -> None:
         while True:
-            self._something.wait()
-            self._something.clear()
-            pending, self._pending = self._pending, {}
+            self._hurry.wait(_COLLECTING)
+            with self._changing:
+                pending, self._pending = self._pending, {}
+                if not pending:
+                    self._writes = False
+                    self._hurry.clear()
+                    self._idle.set()
+                    return
             try:
                 self._store.record_uses(pending)
             except Exception as error:
@@ -95,5 +94,31 @@ class UseRecorder:
                 _log.warning(
                     "the last use of %d credentials could not be written: %s", len(pending), type(error).__name__
                 )
-            if not self._pending:
-                self._nothing.set()
+
+    def _renew(self) -> None:
+        """Begin without a thread, and with locks that nobody holds."""
+        self._changing = threading.Lock()
+        self._hurry = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._writes = False
+
+
+#: Weakly, for an application that is thrown away must not be kept by what once noted its uses.
+_recorders: weakref.WeakSet[UseRecorder] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    # A fork takes no threads along, but locks as they are: one that another thread held would never be released.
+    for recorder in list(_recorders):
+        recorder._renew()
+
+
+def _flush_all() -> None:
+    deadline = time.monotonic() + _LONGEST_FAREWELL
+    for recorder in list(_recorders):
+        recorder.flush(max(0.0, deadline - time.monotonic()))
+
+
+os.register_at_fork(after_in_child=_renew_all)
+atexit.register(_flush_all)

@@ -20,16 +20,39 @@ FLOORS = {
     "models": 1,
     "passwords": 1,
     "current": 2,
+    "engines": 1,
     "databases": 2,
+    "sql_stores": 3,
     "signed_tokens": 2,
     "tokenstores.models": 2,
     "tokenstores.abstract": 3,
     "tokenstores.sessions": 4,
+    "tokenstores.limits": 4,
     "tokenstores.simple": 4,
     "tokenstores.redis": 4,
     "tokenstores.sqlalchemy_table": 4,
     "tokenstores.sqlalchemy": 5,
     "uses": 1,
+    "http.stream": 1,
+    "http.fetch": 2,
+    "jwts.format": 1,
+    "jwts.claims": 2,
+    "jwts.keys": 2,
+    "jwts.jwk": 3,
+    "jwts.jwks": 3,
+    "jwts.policy": 3,
+    "jwts.document": 4,
+    "introspection.answer": 3,
+    "introspection.cache": 4,
+    "introspection.endpoint": 4,
+    "x509.names": 1,
+    "x509.certificate": 1,
+    "x509.proxies": 4,
+    "gss": 1,
+    "authentication_providers.jwt": 5,
+    "authentication_providers.introspection": 5,
+    "authentication_providers.kerberos": 5,
+    "authentication_providers.client_certificate": 5,
     "keystores.format": 2,
     "keystores.models": 2,
     "userstores.abstract": 2,
@@ -140,13 +163,16 @@ def test_imports_point_down_only(name):
 def test_a_package_is_not_imported_as_a_whole(name):
     """Its __init__ would bring its concrete modules along."""
     packages = {f"flask_securest.{path.parent.name}" for path in ROOT.glob("*/__init__.py")}
-    assert len(packages) == 6
+    assert len(packages) == 10
     assert not packages & imports_of(name)
 
 
 #: What users choose from. The other modules in these packages are parts of one of them.
 CONCRETE = {
-    *(f"authentication_providers.{name}" for name in ("api_key", "password", "token")),
+    *(
+        f"authentication_providers.{name}"
+        for name in ("api_key", "password", "token", "jwt", "introspection", "kerberos", "client_certificate")
+    ),
     *(f"userstores.{name}" for name in ("simple", "file", "htpasswd", "sqlalchemy", "ldap")),
     *(f"keystores.{name}" for name in ("simple", "sqlalchemy")),
     *(f"tokenstores.{name}" for name in ("simple", "sqlalchemy", "redis")),
@@ -168,7 +194,7 @@ def test_flask_is_known_in_few_places(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_and_its_functions_stay_short(name):
     text = MODULES[name].read_text(encoding="utf-8")
-    most = 400 if name == "testing_stores" else 260  # three contracts
+    most = 400 if name == "testing_stores" else 270  # three contracts
     assert len(text.splitlines()) <= most, "about 250; beyond that, ask what it does twice"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -963,7 +963,7 @@ class TestConstruction:
             ({"authentication_providers": [Scripted(name="")]}, "name of a provider must be a printable string"),
             ({"authentication_providers": [Scripted(name=7)]}, "name of a provider must be a printable string"),
         ],
-        ids=lambda value: "" if isinstance(value, str) else repr(value)[:70],
+        ids=lambda value: "" if isinstance(value, str) else show(value),
     )
     def test_an_argument_that_cannot_be_is_an_error(self, arguments, message):
         with pytest.raises(ConfigurationError, match=message):

@@ -1,10 +1,13 @@
 """Keys of a keystore: how they are written, what is known of them, and who is let in by them."""
 
+import gc
 import logging
 import os
 import re
+import signal
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -391,12 +394,12 @@ class TestUses:
         for _ in range(100):
             recorder.record(USE)
         recorder.record(USE._replace(former=True))
-        assert recorder._nothing.wait(10)
+        assert recorder.flush(10)
         now[0] += 59
         recorder.record(USE)
         now[0] += 1
         recorder.record(USE)
-        assert recorder._nothing.wait(10)
+        assert recorder.flush(10)
         assert [use for uses in store.written for use in uses].count(USE) == 2
         assert [use for uses in store.written for use in uses].count(USE._replace(former=True)) == 1
 
@@ -444,22 +447,37 @@ class TestUses:
         assert recorder.flush(10)
         assert [*store.written] != []
 
-    def test_a_fork_gets_a_thread_of_its_own(self):
+    def test_a_fork_gets_a_thread_and_locks_of_its_own(self):
         store = Recording()
         recorder = UseRecorder(store)
         recorder.record(USE)
         assert recorder.flush(10)
         reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            recorder.record(USE._replace(former=True))
-            written = recorder.flush(5) and len(store.written) == 2
-            os.write(writing, b"1" if written else b"0")
-            os._exit(0)
+        with recorder._changing:  # as another thread may just hold it
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                recorder.record(USE._replace(former=True))
+                written = recorder.flush(5) and len(store.written) == 2
+                os.write(writing, b"1" if written else b"0")
+                os._exit(0)
         os.waitpid(child, 0)
         assert os.read(reading, 1) == b"1"
         os.close(reading)
         os.close(writing)
+
+    def test_a_recorder_that_is_thrown_away_is_freed_with_its_thread_and_its_store(self):
+        before = threading.active_count()
+        stores = [Recording() for _ in range(5)]
+        kept = [weakref.ref(store) for store in stores]
+        recorders = [UseRecorder(store) for store in stores]
+        for recorder in recorders:
+            recorder.record(USE)
+            assert recorder.flush(10)
+        del recorder, recorders, stores
+        _wait_until(lambda: threading.active_count() == before)
+        gc.collect()
+        assert [store() for store in kept] == [None] * 5
 
     def test_a_disabled_owners_key_is_not_noted_as_used(self):
         keystore = SimpleKeystore()

@@ -1,16 +1,19 @@
 """Sessions behind tokens: the stores, the life of a session, and the Resources to mount."""
 
+import importlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from flask import request
 from helpers import ALICE, BOB, FAST, SECRET_KEY, api_key, basic, make_userstore, new_who, secured, with_key
+from passlib.hash import sha256_crypt
 from servers.postgresql import postgresql
 from servers.redis import PASSWORD, redis
 
-from flask_securest import User
+from flask_securest import User, current_identity
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator, TokenAuthenticator
 from flask_securest.errors import BackendError, ConfigurationError, MissingDependencyError
 from flask_securest.keystores import SimpleKeystore
@@ -21,6 +24,7 @@ from flask_securest.tokenstores import SimpleTokenstore
 from flask_securest.tokenstores.redis import RedisTokenstore
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import SimpleUserstore
+from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +126,9 @@ def make_api(store, users=None, providers=(), **paths):
     chain = [api_key(app_name="alice"), PasswordAuthenticator(password_hasher=FAST), tokens, *providers]
     app, api, securest = secured(new_who(), providers=chain, userstore=users or make_userstore())
     add_token_resources(api, securest, tokens, **paths)
-    return app.test_client(), tokens, securest
+    client = app.test_client()
+    client.tokens = tokens
+    return client, tokens, securest
 
 
 def bearer(answer):
@@ -311,6 +317,125 @@ class TestTheLifeOfASession:
         assert self.status(answer) == self.status(refreshed) == 401
 
 
+class TestWhatATokenIsTradedFor:
+    """No token outlives, or has more rights than, the credentials that it was issued for."""
+
+    @pytest.fixture(autouse=True)
+    def _api(self):
+        self.keystore = SimpleKeystore()
+        keys = HeaderApiKeyAuthenticator("X-Key", keystore=self.keystore, name="keys")
+        self.users = make_userstore()
+        self.client, self.tokens, self.securest = make_api(SimpleTokenstore(), users=self.users, providers=[keys])
+
+    def trade(self, **limits):
+        issued = self.keystore.issue(**limits)
+        return issued, self.client.post("/tokens", headers={"X-Key": issued.text})
+
+    def test_of_an_api_key_there_is_no_session_that_would_outlive_its_revocation(self):
+        _, answer = self.trade(owner=self.users.get_user("alice"))
+        assert answer.status_code == 200
+        assert "refresh_token" not in answer.json
+        (session,) = self.tokens.store.list_sessions("alice")
+        assert session.expires_at - session.created_at <= timedelta(seconds=600)
+
+    def test_a_key_that_is_good_from_some_networks_only_cannot_be_traded(self):
+        _, answer = self.trade(owner=self.users.get_user("alice"), networks=["127.0.0.0/8"])
+        assert answer.status_code == 403
+        minted = []
+
+        def post(self):
+            with pytest.raises(ValueError, match="conditions"):
+                tokens.generate_auth_token("alice")
+            minted.append(None)
+            return {}
+
+        tokens = self.tokens
+        issued = self.keystore.issue(app_name="ci", networks=["127.0.0.0/8"])
+        provider = HeaderApiKeyAuthenticator("X-Key", keystore=self.keystore)
+        app, _, _ = secured(new_who(post=post), providers=[provider])
+        assert app.test_client().post("/who", headers={"X-Key": issued.text}).status_code == 200
+        assert minted == [None]
+
+    def test_the_token_of_an_application_has_not_the_rights_of_a_user_of_its_name(self):
+        seen = []
+        resource = new_who(get=lambda self: seen.append(current_identity._get_current_object()) or {})
+        app, _, _ = secured(resource, providers=[self.tokens], userstore=self.users)
+        for headers in (with_key(), {"X-Key": self.keystore.issue(app_name="alice").text}):
+            answer = self.client.post("/tokens", headers=headers)
+            assert "refresh_token" not in answer.json
+            assert app.test_client().get("/who", headers=bearer(answer)).status_code == 200
+            assert (seen[-1].user.username, seen[-1].app_name, set(seen[-1].user.roles)) == ("alice", "alice", set())
+            for verb in ("get", "delete"):
+                assert getattr(self.client, verb)("/tokens", headers=bearer(answer)).status_code == 403
+                assert getattr(self.client, verb)("/tokens", headers=headers).status_code == 403
+
+    def test_limited_credentials_neither_list_nor_end_the_sessions_of_their_user(self):
+        whole = self.client.post("/tokens", headers=ALICE)
+        limited = self.client.post("/tokens", headers=ALICE, json={"scope": "read"})
+        for verb in ("get", "delete"):
+            assert getattr(self.client, verb)("/tokens", headers=bearer(limited)).status_code == 403
+        assert self.client.get("/who", headers=bearer(whole)).status_code == 200
+        assert self.client.delete("/tokens/current", headers=bearer(limited)).status_code == 204
+        assert self.client.get("/who", headers=bearer(limited)).status_code == 401
+
+    def test_a_limit_is_never_lost_because_somebody_has_read_the_body_before(self):
+        app = self.client.application
+        app.before_request_funcs[None].insert(0, lambda: (request.get_data(cache=True), None)[1])
+        assert self.client.post("/tokens", headers=ALICE, json={"scope": "read"}).json["scope"] == "read"
+        form = self.client.post("/tokens", headers=ALICE, data={"scope": "read"})
+        assert form.json["scope"] == "read"
+        app.before_request_funcs[None][0] = lambda: (request.form.get("x"), None)[1]
+        assert self.client.post("/tokens", headers=ALICE, data={"scope": "read"}).json["scope"] == "read"
+        app.before_request_funcs[None][0] = lambda: (request.stream.read(), None)[1]
+        assert self.client.post("/tokens", headers=ALICE, json={"scope": "read"}).status_code == 400
+
+    @pytest.mark.parametrize(
+        "body", ["scope=read&scope=write", '{"scope": "read", "scope": "write"}', '{"scope": ["read"]}', '["scope"]']
+    )
+    def test_what_is_there_twice_or_of_the_wrong_kind_is_refused(self, body):
+        kind = "application/json" if body[0] in "{[" else "application/x-www-form-urlencoded"
+        answer = self.client.post("/tokens", headers=ALICE, data=body, content_type=kind)
+        assert (answer.status_code, answer.json) == (400, {"error": "invalid_request"})
+
+    def test_what_was_not_issued_leaves_no_session(self):
+        scope = " ".join(f"s{number}" for number in range(1800))
+        assert self.client.post("/tokens", headers=ALICE, json={"scope": scope}).status_code == 400
+        assert list(self.tokens.store.list_sessions("alice")) == []
+
+    def test_a_token_by_name_can_be_refreshed(self):
+        issued = self.tokens.issue_tokens("alice")
+        answer = self.client.post("/tokens/refresh", json={"refresh_token": issued.refresh_token})
+        assert answer.status_code == 200
+
+    def test_a_disabled_user_s_session_does_not_begin_again(self):
+        answer = self.client.post("/tokens", headers=ALICE)
+        alice = self.users.get_user("alice")
+        self.securest.userstore = SimpleUserstore([User("alice", alice.password, active=False)])
+        assert self.client.get("/who", headers=bearer(answer)).status_code == 401
+        self.securest.userstore = self.users
+        assert self.client.get("/who", headers=bearer(answer)).status_code == 401
+        assert refresh(self.client, answer).status_code == 400
+
+    @pytest.mark.parametrize("name", ["jwt", "introspection", "token"])
+    def test_no_kind_of_token_can_be_traded(self, name):
+        module = importlib.import_module(f"flask_securest.authentication_providers.{name}")
+        (provider,) = (
+            each
+            for each in vars(module).values()
+            if isinstance(each, type) and each.__module__ == module.__name__ and hasattr(each, "authenticate")
+        )
+        assert provider.credentials_are_tokens
+
+    def test_two_logins_at_once_that_renew_a_hash_both_get_a_token_that_works(self, tmp_path):
+        users = SQLAlchemyUserstore(f"sqlite:///{tmp_path}/users.db")
+        users.add_users([User("alice", sha256_crypt.using(rounds=1000).hash("wonderland"))])
+        client, _, _ = make_api(SimpleTokenstore(), users=users)
+        with ThreadPoolExecutor(4) as pool:
+            clients = [client.application.test_client() for _ in range(4)]
+            answers = list(pool.map(lambda each: each.post("/tokens", headers=ALICE), clients))
+        assert [client.get("/who", headers=bearer(answer)).status_code for answer in answers] == [200] * 4
+
+
 class TestLimits:
     def make(self, user, **options):
         users = SimpleUserstore([user])
@@ -337,8 +462,8 @@ class TestLimits:
         assert answer.json["scope"] == "read"
         assert 95 <= answer.json["expires_in"] <= 100
         assert client.post("/tokens", headers=headers, json={"scope": "read write"}).json == {"error": "invalid_scope"}
-        listed = client.get("/tokens", headers=headers).json
-        assert datetime.fromisoformat(listed[0]["expires_at"]) <= soon
+        (session,) = client.tokens.store.list_sessions("alice")
+        assert session.expires_at <= soon
 
     def test_a_view_cannot_mint_more_than_its_caller_has(self):
         minted = []

@@ -139,6 +139,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
             app_name=key.app_name,
             expires_at=expires_at,
             replaced_at=key.rotated_at if former else None,
+            tradable=not key.networks,
         )
 
 

@@ -88,21 +88,29 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
     def _renew_hash(self, store: AbstractWritableUserstore, user: UserModel, password: str) -> UserModel:
         """Replace a hash that is out of date, now that the password is known, and return the user as it is then.
 
-        The request goes on whatever happens.
+        The request goes on whatever a back end does. Tokens of the user end with the former hash, once: they do not
+        tell a renewed hash from a new password. Providers of one store should have the same ``password_hasher``, or
+        each would renew the other's hashes.
+
+        :raises BadCredentialsError: another process has just set another password
         """
         stored = user.password
         if stored is None or not self.password_hasher.needs_rehash(stored):
             return user
         try:
             # Only in place of the very hash that was verified: another process may just have set a new password.
-            renewed = store.set_password(user.username, self.password_hasher.hash(password), expected=stored)
-            return (store.get_user(user.username) if renewed else None) or user
+            store.set_password(user.username, self.password_hasher.hash(password), expected=stored)
+            now = store.get_user(user.username)
         except Exception as error:
             # Without its message, and without its traceback: a database's errors show what was to be written.
             _log.warning(
                 "the outdated password hash of user %r could not be replaced: %s", user.username, type(error).__name__
             )
             return user
+        # If it was another login that has renewed the hash, a token of this one must know the new one, too.
+        if now is None or not self.password_hasher.verify(password, now.password, owner=now.username):
+            raise BadCredentialsError("a password that was changed a moment ago")
+        return require_user(now)
 
 
 def _verify_in_store(store: AbstractVerifyingUserstore, username: str, password: str) -> UserModel:

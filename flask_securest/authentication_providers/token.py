@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
 from werkzeug.wrappers import Request
 
 from ..checks import require_list, require_name, require_seconds, require_type
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
-from ..models import Identity, User, UserModel, collect_names, limit_scopes, scopes_of
+from ..models import Identity, User, UserModel, limit_scopes, require_user, scopes_of
 from ..signals import refresh_token_reused
 from ..signed_tokens import Claims, make_signer, read_token, write_token
 from ..tokenstores.abstract import AbstractTokenstore
+from ..tokenstores.limits import Tokens, limit_to_caller, require_held
 from ..tokenstores.models import Session
-from ..tokenstores.sessions import ReusedError, begin_session, mark_of, refresh_session
+from ..tokenstores.sessions import ReusedError, make_session, mark_of, refresh_session
 from ..userstores.abstract import AbstractUserstore
 from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
@@ -32,15 +33,6 @@ _MOST_SECONDS_AHEAD = 60
 # These keep tokens of ours apart from whatever else is signed with the same secret key, and from each other.
 _SALT = b"flask_securest.authentication_providers.token"
 _REFRESH_SALT = b"flask_securest.authentication_providers.token.refresh"
-
-
-class Tokens(NamedTuple):
-    """Hold what a client gets: see RFC 6749, section 5.1."""
-
-    access_token: str
-    expires_in: int
-    refresh_token: str | None
-    scopes: frozenset[str] | None
 
 
 class TokenAuthenticator(AbstractAuthenticationProvider):
@@ -98,7 +90,9 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         """Return a new token.
 
         While a request is answered, the token has no more scopes than the credentials of its caller, and no longer a
-        life.
+        life (as far as ``current_identity`` tells who that is: not in a thread of your own). If the caller is an
+        application, known by an API key, and the token is for itself, it is one of an application, too: it belongs to
+        no user, to no session, and is good until it expires.
 
         :param user: whose token it is; a user or a user name. Of a name alone the password is not known: a token of it
             goes on when the password is changed.
@@ -155,25 +149,18 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
             return None
         claims = read_token(self._signer, token)
         expires_at = self._end_of(claims)
-        if self.store is not None and (claims.session_id is None or not self.store.get_session(claims.session_id)):
+        if claims.is_app:
+            # Never looked up: a user who happens to have the name of an application has rights of its own.
+            app, name = User(claims.username), claims.username
+            return Identity(app, self.name, scopes=claims.scopes, app_name=name, expires_at=expires_at)
+        session_id = claims.session_id
+        if self.store is not None and (session_id is None or self.store.get_session(session_id) is None):
             raise BadCredentialsError("a token whose session has ended, or that has none")
-        if userstore is None:
-            user: UserModel | None = User(claims.username)
-        else:
-            user = userstore.get_user(claims.username)
-            if user is not None and claims.password_mark is not None and claims.password_mark != mark_of(user):
-                raise BadCredentialsError("a token from before the user's password was changed")
-        if user is None:
-            raise BadCredentialsError("a token of a user that is gone")
+        user = self._find_user(claims, userstore)
         if self._uses is not None:
-            self._uses.record(claims.session_id)
-        return Identity(
-            user,
-            self.name,
-            scopes=limit_scopes(claims.scopes, user),
-            credential_id=claims.session_id,
-            expires_at=expires_at,
-        )
+            self._uses.record(session_id)
+        scopes = limit_scopes(claims.scopes, user)
+        return Identity(user, self.name, scopes=scopes, credential_id=session_id, expires_at=expires_at)
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``Bearer realm="api", error="invalid_token"``, or ``Token realm="api", header="..."``."""
@@ -187,26 +174,39 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         username = user if isinstance(user, str) else getattr(user, "username", None)
         if not isinstance(username, str) or not username:
             raise ValueError("a token must belong to somebody: user is empty, anonymous, or no user")
-        now = datetime.fromtimestamp(self._signer.get_timestamp(), timezone.utc)
-        expires_at = now + timedelta(seconds=self.session_seconds if refreshable else self.expires_in_seconds)
         limited = None if isinstance(user, str) else scopes_of(user)
         if scopes is not None:
-            limited = _require_held(scopes, limited, "the user")
-        # A token must not mint one with more rights, or a longer life, than its own.
+            limited = require_held(scopes, limited, "the user")
         caller = get_caller().identity
+        is_app = False
         if caller is not None:
-            if caller.scopes is not None:
-                limited = _require_held(caller.scopes if limited is None else limited, caller.scopes, "the caller")
-            expires_at = min(expires_at, caller.expires_at or expires_at)
+            limited = limit_to_caller(limited, caller)
+            is_app = caller.app_name == username
+            # Credentials that can be revoked for themselves, such as an API key, can be traded again at any time. A
+            # session of their own would outlive their revocation.
+            refreshable = refreshable and caller.credential_id is None and not is_app
+        now = datetime.fromtimestamp(self._signer.get_timestamp(), timezone.utc)
+        expires_at = now + timedelta(seconds=self.session_seconds if refreshable else self.expires_in_seconds)
+        if caller is not None and caller.expires_at is not None:
+            expires_at = min(expires_at, caller.expires_at).replace(microsecond=0)
         session, refresh_token = None, None
-        if self.store is not None:
-            options = {"client": client, "expires_at": expires_at.replace(microsecond=0), "refreshable": refreshable}
-            session, refresh_token = begin_session(self.store, user, scopes=limited, **options)  # type: ignore[arg-type]
-        access_token, expires_in = self._sign(user, limited, session, expires_at)
+        if self.store is not None and not is_app:
+            session, refresh_token = make_session(
+                user, scopes=limited, client=client, expires_at=expires_at, refreshable=refreshable
+            )
+        access_token, expires_in = self._sign(user, limited, session, expires_at, is_app=is_app)
+        if session is not None and self.store is not None:
+            self.store.add_session(session)
         return Tokens(access_token, expires_in, refresh_token and self._sign_refresh_token(refresh_token), limited)
 
     def _sign(
-        self, user: UserModel | str, scopes: Collection[str] | None, session: Session | None, most: datetime
+        self,
+        user: UserModel | str,
+        scopes: Collection[str] | None,
+        session: Session | None,
+        most: datetime,
+        *,
+        is_app: bool = False,
     ) -> tuple[str, int]:
         """Return an access token, and for how many seconds it is good."""
         now = self._signer.get_timestamp()
@@ -216,12 +216,31 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
             claims["scope"] = sorted(scopes)
         if session is not None:
             claims["sid"] = session.id
-        if (mark := mark_of(user)) is not None:
+        if is_app:
+            claims["app"] = True
+        elif (mark := mark_of(user)) is not None:
             claims["pwd"] = mark
         token = write_token(self._signer, claims)
         if len(token) > MAX_CREDENTIALS_BYTES:
             raise ValueError(f"a token of {len(token)} bytes is longer than any header: give it fewer scopes")
         return token.decode("ascii"), max(0, expires_at - now)
+
+    def _find_user(self, claims: Claims, userstore: AbstractUserstore | None) -> UserModel:
+        """Return the user that a token belongs to, as the userstore knows it now.
+
+        :raises BadCredentialsError: it is gone, or has another password by now
+        """
+        if userstore is None:
+            return User(claims.username)
+        user = userstore.get_user(claims.username)
+        if user is None:
+            raise BadCredentialsError("a token of a user that is gone")
+        if claims.password_mark is not None and claims.password_mark != mark_of(require_user(user)):
+            raise BadCredentialsError("a token from before the user's password was changed")
+        if not user.active and self.store is not None and claims.session_id is not None:
+            # It has ended, and does not begin again when the user is enabled.
+            self.store.end_session(claims.session_id)
+        return user
 
     def _sign_refresh_token(self, token: str) -> str:
         signer = self._refresh_signer
@@ -242,14 +261,3 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         if expires_at <= now:
             raise ExpiredCredentialsError("a token that has expired")
         return datetime.fromtimestamp(expires_at, timezone.utc)
-
-
-def _require_held(scopes: Collection[str], held: Collection[str] | None, who: str) -> frozenset[str]:
-    """Return ``scopes``, if they are among those that are held.
-
-    :raises ValueError: one is not
-    """
-    wanted = collect_names(scopes, what="scopes")
-    if held is not None and not wanted <= set(held):
-        raise ValueError(f"{who} has not these scopes: {', '.join(sorted(wanted - set(held)))}")
-    return wanted

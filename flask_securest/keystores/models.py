@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +32,8 @@ class ApiKey:
     :param sunset_at: until when the former one works
     :param former_last_used_at: when the former one was last used, to a minute
     :raises TypeError: ``scopes="read"``, or a time that is no ``datetime``
-    :raises ValueError: neither owner nor application, or both; what is no network; a time without a time zone
+    :raises ValueError: neither owner nor application, or both; what is no network; a time without a time zone; text
+        that databases cannot keep (a NUL, or half of a pair of surrogates)
     """
 
     id: str
@@ -59,6 +61,12 @@ class ApiKey:
         if self.networks:
             networks = sorted(collect_names(self.networks, what="networks"))
             object.__setattr__(self, "networks", tuple(str(ipaddress.ip_network(network)) for network in networks))
+        for name, text in [
+            *((name, getattr(self, name)) for name in _TEXTS),
+            *(("scopes", s) for s in self.scopes or ()),
+        ]:
+            if text and _UNSTORABLE.search(text):
+                raise ValueError(f"{name} of the key {self.id!r} must be text without NUL and lone surrogates")
         for name in _TIMES:
             time = getattr(self, name)
             if time is not None:
@@ -80,6 +88,8 @@ class ApiKey:
         return any(client in ipaddress.ip_network(network) for network in self.networks)
 
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TEXTS = ("owner", "app_name", "note")
 _TIMES = (
     *("created_at", "expires_at", "revoked_at", "last_used_at"),
     *("rotated_at", "sunset_at", "former_last_used_at"),

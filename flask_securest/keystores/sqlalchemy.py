@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import MissingDependencyError
+from ..sql_stores import open_database
 from ..uses import SECONDS_BETWEEN_WRITES
 from .abstract import AbstractWritableKeystore
 from .format import DEFAULT_PREFIX
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: How many keys are taken from an iterable before a transaction begins.
+_TAKEN_BEFORE = 10_000
+
+#: Of how many keys the last use is written down in one transaction, which keeps them for itself as long.
+_RECORDED_AT_ONCE = 100
+
 
 class SQLAlchemyKeystore(AbstractWritableKeystore):
     """Keep API keys in an SQL database, by SQLAlchemy 2: SQLite for one machine, PostgreSQL for many.
@@ -30,24 +38,16 @@ class SQLAlchemyKeystore(AbstractWritableKeystore):
     :param prefix: what new keys begin with, so that scanners can recognise them as yours
     :param timeout: how long one look-up may wait, in seconds; an engine has its own
     :raises MissingDependencyError: SQLAlchemy, or the driver for this URL, is not installed
-    :raises ConfigurationError: no database, or no prefix
+    :raises ConfigurationError: no database, a driver that is not installed, or SQLite in memory; or no prefix
     """
 
     def __init__(self, database: DatabaseSource, *, prefix: str = DEFAULT_PREFIX, timeout: float = 5.0) -> None:
         super().__init__(prefix=prefix)
         self._has_schema = False
-        try:
-            from ..databases import Database
-            from .sqlalchemy_table import KeyTable
+        self._database = open_database("SQLAlchemyKeystore", database, timeout=timeout)
+        from .sqlalchemy_table import KeyTable
 
-            self._database = Database(database, timeout=timeout)
-        except ModuleNotFoundError as error:
-            missing = error.name or ""
-        else:
-            self._table = KeyTable()
-            return
-        extra = "sqlalchemy" if missing.startswith("sqlalchemy") else "postgresql"
-        raise MissingDependencyError("SQLAlchemyKeystore", extra)
+        self._table = KeyTable()
 
     def create_schema(self) -> None:
         """Make the table, unless it is there.
@@ -64,11 +64,18 @@ class SQLAlchemyKeystore(AbstractWritableKeystore):
 
     def list_keys(self) -> Iterator[ApiKey]:
         """Yield all keys, the oldest first."""
-        yield from self._database.read(lambda connection: list(self._table.find_all(connection)))
+        yield from self._database.read(lambda connection: list(self._table.find_all(connection)), as_a_whole=False)
 
     def add_keys(self, keys: Iterable[ApiKey]) -> int:
-        """Add keys: all, or none of them."""
-        return self._write(lambda connection: self._table.add(connection, keys))
+        """Add keys: all, or none of them.
+
+        The first 10 000 are taken from an iterable before anything is written. What comes after them is taken while
+        others wait for their turn to write (with SQLite; with PostgreSQL nobody waits): it should not take long.
+        """
+        rest = iter(keys)
+        first = list(islice(rest, _TAKEN_BEFORE))
+        whole = len(first) < _TAKEN_BEFORE
+        return self._write(lambda connection: self._table.add(connection, chain(first, rest)), repeatable=whole)
 
     def replace_key(self, key: ApiKey, *, expected: ApiKey) -> bool:
         """Replace a key, unless somebody else has changed it meanwhile."""
@@ -76,9 +83,14 @@ class SQLAlchemyKeystore(AbstractWritableKeystore):
 
     def record_uses(self, uses: Mapping[KeyUse, datetime]) -> None:
         """Write down when keys were last used."""
-        self._write(lambda connection: self._table.record(connection, uses, SECONDS_BETWEEN_WRITES))
+        # A few at a time, and in the same order everywhere: whoever revokes a key does not wait for long, and no two
+        # processes wait for each other.
+        due = sorted(uses.items())
+        for start in range(0, len(due), _RECORDED_AT_ONCE):
+            chunk = due[start : start + _RECORDED_AT_ONCE]
+            self._write(partial(self._table.record, uses=chunk, seconds_between=SECONDS_BETWEEN_WRITES))
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
+    def _write(self, work: Callable[[Connection], T], *, repeatable: bool = True) -> T:
         if not self._has_schema:
             self.create_schema()
-        return self._database.write(work)
+        return self._database.write(work, repeatable=repeatable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
@@ -80,23 +80,33 @@ class KeyTable:
 
     def replace(self, connection: Connection, key: ApiKey, expected: ApiKey) -> bool:
         """Replace what is known of a key, if it is still what is expected."""
-        unused = ("id", "last_used_at", "former_last_used_at")
-        new = {name: value for name, value in _to_row(key).items() if name not in unused}
-        # Whoever has rotated or revoked it meanwhile has changed one of these.
-        then = _to_row(expected)
-        statement = _KEYS.update().where(_KEYS.c.id == key.id, _KEYS.c.digest == then["digest"])
-        for name in ("former_digest", "revoked_at"):
-            value = then[name]
-            statement = statement.where(_KEYS.c[name].is_(None) if value is None else _KEYS.c[name] == value)
-        return connection.execute(statement.values(**new)).rowcount == 1
+        # Nobody else changes it until the end of this transaction.
+        known = connection.execute(_BY_ID.with_for_update(), {"id": key.id}).first()
+        # All of it is compared: a limit that was set meanwhile (networks, scopes, an end) must not be undone.
+        if known is None or _without_uses(_to_key(known)) != _without_uses(expected):
+            return False
+        return connection.execute(_KEYS.update().where(_KEYS.c.id == key.id).values(**_without_uses(key))).rowcount == 1
 
-    def record(self, connection: Connection, uses: Mapping[KeyUse, datetime], seconds_between: float) -> None:
-        """Write down when keys were last used, unless another process has done so just before."""
-        for (key_id, former), used_at in uses.items():
-            column = _KEYS.c.former_last_used_at if former else _KEYS.c.last_used_at
-            now = int(used_at.timestamp())
-            due = sa.or_(column.is_(None), column <= now - int(seconds_between))
-            connection.execute(_KEYS.update().where(_KEYS.c.id == key_id, due).values({column: now}))
+    def record(self, connection: Connection, uses: Sequence[tuple[KeyUse, datetime]], seconds_between: float) -> None:
+        """Write down when keys were last used, unless another process has done so just before, or is changing them."""
+        free = self._lock_free(connection, [use.key_id for use, _ in uses])
+        for former, column in ((False, _KEYS.c.last_used_at), (True, _KEYS.c.former_last_used_at)):
+            values = [
+                {"key": use.key_id, "at": (at := int(used_at.timestamp())), "due": at - int(seconds_between)}
+                for use, used_at in uses
+                if use.former == former and use.key_id in free
+            ]
+            due = sa.or_(column.is_(None), column <= sa.bindparam("due"))
+            if values:
+                statement = _KEYS.update().where(_KEYS.c.id == sa.bindparam("key"), due)
+                connection.execute(statement.values({column: sa.bindparam("at")}), values)
+
+    def _lock_free(self, connection: Connection, ids: list[str]) -> set[str]:
+        """Return which of the keys can be written without waiting for anybody."""
+        if connection.dialect.name != "postgresql":
+            return set(ids)
+        query = sa.select(_KEYS.c.id).where(_KEYS.c.id.in_(ids)).order_by(_KEYS.c.id)
+        return set(connection.scalars(query.with_for_update(skip_locked=True)))
 
 
 def _to_key(row: Row[Any]) -> ApiKey:
@@ -132,3 +142,7 @@ def _to_row(key: ApiKey) -> dict[str, Any]:
         "former_digest": key.former_digest,
         **{name: None if at is None else int(at.timestamp()) for name, at in times.items()},
     }
+
+
+def _without_uses(key: ApiKey) -> dict[str, Any]:
+    return {name: value for name, value in _to_row(key).items() if not name.endswith("last_used_at")}

@@ -7,19 +7,51 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ..errors import BackendError, ConfigurationError, MissingDependencyError
 from .abstract import AbstractTokenstore
 from .models import Session
 
-# What is checked and what is written must not come apart: Redis runs a script as a whole.
+# What is checked and what is written must not come apart: Redis runs a script as a whole. The keys that the scripts
+# find out by themselves are on the same server, which is why a Redis Cluster is not supported.
+
+# The list lives as long as the longest of the sessions in it.
+_ADD = """
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('EXPIREAT', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[3])
+local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+if last[2] then redis.call('EXPIREAT', KEYS[2], last[2]) end
+"""
+# The second line: asked again after a lost answer, it says what the answer was, instead of ending the session as if its
+# refresh token had been stolen.
 _REFRESH = """
-if redis.call('HGET', KEYS[1], 'refresh_digest') ~= ARGV[1] then return 0 end
+local known = redis.call('HGET', KEYS[1], 'refresh_digest')
+if known == ARGV[2] then return 1 end
+if known ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'refresh_digest', ARGV[2], 'former_refresh_digest', ARGV[1], 'refreshed_at', ARGV[3])
 return 1
 """
+_END = """
+local username = redis.call('HGET', KEYS[1], 'username')
+if username then redis.call('ZREM', ARGV[1] .. username, ARGV[2]) end
+return redis.call('DEL', KEYS[1])
+"""
+# In one piece: a session that was added between the reading and the throwing away of the list would survive a
+# log-out everywhere, and be in no list for ever.
+_END_ALL = """
+local ended = 0
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do ended = ended + redis.call('DEL', ARGV[1] .. id) end
+redis.call('DEL', KEYS[1])
+return ended
+"""
 _RECORD = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'last_used_at', ARGV[1]) end"
+
+#: How many answers are waited for at once.
+_CHUNK = 500
 
 _TIMES = ("created_at", "expires_at", "last_used_at", "refreshed_at")
 _DIGESTS = ("refresh_digest", "former_refresh_digest")
@@ -29,13 +61,13 @@ class RedisTokenstore(AbstractTokenstore):
     """Keep sessions in Redis: each in a hash that expires with it, and the ids of a user's in a set.
 
     Let the server write to disk (``appendonly yes``) and never evict (``maxmemory-policy noeviction``): a session that
-    is lost is a user who is logged out.
+    is lost is a user who is logged out. It is one server, or one with replicas; a Redis Cluster is not supported.
 
     :param url: for example ``"redis://:password@127.0.0.1:6379/0"``, or ``"rediss://..."`` for TLS
     :param prefix: what all keys in Redis begin with
     :param timeout: how long one look-up may wait, in seconds
     :raises MissingDependencyError: redis is not installed
-    :raises ConfigurationError: no URL of Redis
+    :raises ConfigurationError: no URL of Redis, or one with options that redis-py does not know, or that are ours
     """
 
     def __init__(self, url: str, *, prefix: str = "securest:", timeout: float = 2.0) -> None:
@@ -48,22 +80,26 @@ class RedisTokenstore(AbstractTokenstore):
         if missing:
             raise MissingDependencyError("RedisTokenstore", "redis")
         self._prefix = prefix
+        self._timeout = timeout
         self._error = redis.RedisError
+        self._broken, self._refused = redis.ConnectionError, redis.AuthenticationError
         try:
-            # A restarted server has closed the connections in the pool: one is tried once more, and no more.
+            # It tries nothing again by itself: a server that hangs would be waited for twice (see _ask).
             self._redis: Any = redis.Redis.from_url(
                 url,
                 socket_timeout=timeout,
                 socket_connect_timeout=timeout,
-                retry=redis.retry.Retry(redis.backoff.NoBackoff(), 1),
+                retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
             )
+            valid = _is_usable(self._redis.connection_pool, timeout)
         except (TypeError, ValueError, AttributeError):
             valid = False
-        else:
-            valid = True
         if not valid:
             # Not shown: it may have a password.
-            raise ConfigurationError('the URL of Redis must be written like "redis://:password@127.0.0.1:6379/0"')
+            raise ConfigurationError(
+                'the URL of Redis must be written like "redis://:password@127.0.0.1:6379/0", with no options that '
+                "redis-py does not know, nor decode_responses, nor timeouts (give timeout=...)"
+            )
 
     def get_session(self, session_id: str) -> Session | None:
         """Return a session, or ``None`` when there is none, or it has ended."""
@@ -71,16 +107,10 @@ class RedisTokenstore(AbstractTokenstore):
 
     def add_session(self, session: Session) -> None:
         """Add a session."""
-
-        def add() -> None:
-            with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.hset(self._key_of(session.id), mapping=_to_hash(session))
-                pipeline.expireat(self._key_of(session.id), math.ceil(session.expires_at.timestamp()))
-                pipeline.zadd(self._list_of(session.username), {session.id: session.expires_at.timestamp()})
-                pipeline.zremrangebyscore(self._list_of(session.username), "-inf", time.time())
-                pipeline.execute()
-
-        self._ask(add)
+        ends = math.ceil(session.expires_at.timestamp())
+        known = [each for pair in _to_hash(session).items() for each in pair]
+        keys = [self._key_of(session.id), self._list_of(session.username)]
+        self._ask(lambda: self._redis.eval(_ADD, 2, *keys, session.id, ends, int(time.time()), *known))
 
     def refresh_session(self, session_id: str, *, expected: bytes, refresh_digest: bytes, at: datetime) -> bool:
         """Replace the refresh token of a session, if it is still the one that is expected."""
@@ -89,25 +119,25 @@ class RedisTokenstore(AbstractTokenstore):
 
     def end_session(self, session_id: str) -> bool:
         """End a session."""
-        return bool(self._ask(lambda: self._redis.delete(self._key_of(session_id))))
+        arguments = [self._key_of(session_id), self._list_of(""), session_id]
+        return bool(self._ask(lambda: self._redis.eval(_END, 1, *arguments)))
 
     def end_sessions(self, username: str) -> int:
         """End all sessions of a user."""
-
-        def end() -> int:
-            ids = self._redis.zrange(self._list_of(username), 0, -1)
-            ended = self._redis.delete(*(self._key_of(each.decode()) for each in ids)) if ids else 0
-            self._redis.delete(self._list_of(username))
-            return int(ended)
-
-        return int(self._ask(end))
+        return int(self._ask(lambda: self._redis.eval(_END_ALL, 1, self._list_of(username), self._key_of(""))))
 
     def list_sessions(self, username: str) -> Iterator[Session]:
         """Yield the sessions of a user, the oldest first."""
 
         def find() -> list[Session]:
             ids = [each.decode() for each in self._redis.zrange(self._list_of(username), 0, -1)]
-            found = (_to_session(each, self._redis.hgetall(self._key_of(each))) for each in ids)
+            hashes: list[Any] = []
+            for chunk in _chunks(ids):
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for each in chunk:
+                        pipeline.hgetall(self._key_of(each))
+                    hashes += pipeline.execute()
+            found = map(_to_session, ids, hashes)
             return [session for session in found if session is not None]
 
         yield from sorted(self._ask(find), key=lambda session: (session.created_at, session.id))
@@ -115,12 +145,15 @@ class RedisTokenstore(AbstractTokenstore):
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""
 
-        def record() -> None:
-            for session_id, used_at in uses.items():
-                # Only of one that is there: what has ended must not come to life again.
-                self._redis.eval(_RECORD, 1, self._key_of(session_id), int(used_at.timestamp()))
+        def record(chunk: list[str]) -> None:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for session_id in chunk:
+                    # Only of one that is there: what has ended must not come to life again.
+                    pipeline.eval(_RECORD, 1, self._key_of(session_id), int(uses[session_id].timestamp()))
+                pipeline.execute()
 
-        self._ask(record)
+        for chunk in _chunks(list(uses)):
+            self._ask(partial(record, chunk))
 
     def _key_of(self, session_id: str) -> str:
         return f"{self._prefix}session:{session_id}"
@@ -131,13 +164,40 @@ class RedisTokenstore(AbstractTokenstore):
     def _ask(self, question: Callable[[], Any]) -> Any:
         """Return the answer.
 
+        A server that has been restarted has closed the connections in the pool: then it is asked once more. Not so when
+        time has passed meanwhile: whoever waits would wait for twice as long.
+
+        :param question: may be asked twice
         :raises BackendError: Redis is down, too slow, or refuses
         """
-        try:
-            return question()
-        except self._error as error:
-            failure = type(error).__name__
+        started = time.monotonic()
+        for last in (False, True):
+            try:
+                return question()
+            except self._error as error:
+                failure = type(error).__name__
+                again = isinstance(error, self._broken) and not isinstance(error, self._refused)
+            if last or not again or time.monotonic() - started > self._timeout / 10:
+                break
         raise BackendError(f"Redis cannot tell ({failure})")
+
+
+def _is_usable(pool: Any, timeout: float) -> bool:
+    """Return whether the options in a URL leave connections as this store needs them. It connects to nothing.
+
+    :param pool: the pool of connections, of redis-py
+    :param timeout: how long they have to wait
+    :raises TypeError: an option that redis-py does not know, which it would say with each request
+    """
+    pool.connection_class(**pool.connection_kwargs)
+    known = pool.connection_kwargs
+    times = (known.get("socket_timeout"), known.get("socket_connect_timeout"))
+    return not known.get("decode_responses") and times == (timeout, timeout)
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]
 
 
 def _to_hash(session: Session) -> dict[str, str]:

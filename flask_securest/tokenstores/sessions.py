@@ -40,8 +40,7 @@ class ReusedError(BadCredentialsError):
         self.session = session
 
 
-def begin_session(
-    store: AbstractTokenstore,
+def make_session(
     user: UserModel | str,
     *,
     scopes: Collection[str] | None,
@@ -49,15 +48,13 @@ def begin_session(
     expires_at: datetime,
     refreshable: bool,
 ) -> tuple[Session, str | None]:
-    """Return a new session, and its refresh token.
+    """Return a new session, which is in no store yet, and its refresh token.
 
-    :param store: where it is kept
     :param user: whose it is
     :param scopes: what its tokens are limited to; ``None`` for no limit
     :param client: what the client calls itself
     :param expires_at: when it ends, however often it is refreshed
     :param refreshable: whether there is a refresh token
-    :raises BackendError: the store cannot be written now
     """
     new = make_key(REFRESH_PREFIX)
     session = Session(
@@ -70,7 +67,6 @@ def begin_session(
         password_mark=mark_of(user),
         refresh_digest=new.digest if refreshable else None,
     )
-    store.add_session(session)
     return session, new.text if refreshable else None
 
 
@@ -93,7 +89,8 @@ def refresh_session(store: AbstractTokenstore, token: bytes, userstore: Abstract
     if not hmac.compare_digest(session.refresh_digest, digest):
         _refuse_former(store, session, digest)
     user = userstore.get_user(session.username)
-    if user is None or not require_user(user).active or mark_of(user) != session.password_mark:
+    changed = session.password_mark is not None and user is not None and session.password_mark != mark_of(user)
+    if user is None or not require_user(user).active or changed:
         store.end_session(session.id)
         raise BadCredentialsError("a refresh token of a user that is gone, disabled, or has another password by now")
     new = make_key(REFRESH_PREFIX, session.id)
@@ -109,7 +106,8 @@ def _refuse_former(store: AbstractTokenstore, session: Session, digest: bytes) -
     :raises BadCredentialsError: it was used a moment ago
     """
     former, at = session.former_refresh_digest, session.refreshed_at
-    recently = at is not None and now() - at <= timedelta(seconds=REUSE_GRACE_SECONDS)
+    # Other processes' clocks may be a little ahead of this one's.
+    recently = at is not None and abs(now() - at) <= timedelta(seconds=REUSE_GRACE_SECONDS)
     if recently and former is not None and hmac.compare_digest(former, digest):
         raise BadCredentialsError("a refresh token that was used a moment ago")
     store.end_session(session.id)
@@ -117,7 +115,9 @@ def _refuse_former(store: AbstractTokenstore, session: Session, digest: bytes) -
 
 
 def mark_of(user: UserModel | str) -> str | None:
-    """Return what changes with the user's password, and tells nothing of it; ``None`` where none is known.
+    """Return what changes with the user's password, and tells nothing of it.
+
+    It is ``None`` where no password is known: of a mere name, or of a user whose password a directory has.
 
     The stored hash has a salt of its own, of 128 bits with argon2: nobody can try passwords on 72 bits of its digest.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import MissingDependencyError
+from ..sql_stores import open_database
 from .abstract import AbstractTokenstore
 from .models import Session
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..databases import DatabaseSource
 
 T = TypeVar("T")
+
+#: Of how many sessions the last use is written down in one transaction, which keeps them for itself as long.
+_RECORDED_AT_ONCE = 100
 
 
 class SQLAlchemyTokenstore(AbstractTokenstore):
@@ -27,23 +31,15 @@ class SQLAlchemyTokenstore(AbstractTokenstore):
         returns one (``lambda: db.engine``, for Flask-SQLAlchemy)
     :param timeout: how long one look-up may wait, in seconds; an engine has its own
     :raises MissingDependencyError: SQLAlchemy, or the driver for this URL, is not installed
-    :raises ConfigurationError: no database
+    :raises ConfigurationError: no database, a driver that is not installed, or SQLite in memory
     """
 
     def __init__(self, database: DatabaseSource, *, timeout: float = 5.0) -> None:
         self._has_schema = False
-        try:
-            from ..databases import Database
-            from .sqlalchemy_table import SessionTable
+        self._database = open_database("SQLAlchemyTokenstore", database, timeout=timeout)
+        from .sqlalchemy_table import SessionTable
 
-            self._database = Database(database, timeout=timeout)
-        except ModuleNotFoundError as error:
-            missing = error.name or ""
-        else:
-            self._table = SessionTable()
-            return
-        extra = "sqlalchemy" if missing.startswith("sqlalchemy") else "postgresql"
-        raise MissingDependencyError("SQLAlchemyTokenstore", extra)
+        self._table = SessionTable()
 
     def create_schema(self) -> None:
         """Make the table, unless it is there.
@@ -80,7 +76,11 @@ class SQLAlchemyTokenstore(AbstractTokenstore):
 
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""
-        self._write(lambda connection: self._table.record(connection, uses))
+        # A few at a time, and in the same order everywhere: whoever logs out does not wait for long, and no two
+        # processes wait for each other.
+        due = sorted(uses.items())
+        for start in range(0, len(due), _RECORDED_AT_ONCE):
+            self._write(partial(self._table.record, uses=due[start : start + _RECORDED_AT_ONCE]))
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         if not self._has_schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -36,6 +36,7 @@ _SESSIONS = sa.Table(
 )
 
 _BY_ID = sa.select(_SESSIONS).where(_SESSIONS.c.id == sa.bindparam("id"))
+_USED = _SESSIONS.update().where(_SESSIONS.c.id == sa.bindparam("key")).values(last_used_at=sa.bindparam("at"))
 
 
 class SessionTable:
@@ -77,11 +78,19 @@ class SessionTable:
         """End the sessions of a user."""
         return connection.execute(_SESSIONS.delete().where(_SESSIONS.c.username == username)).rowcount
 
-    def record(self, connection: Connection, uses: Mapping[str, datetime]) -> None:
-        """Write down when sessions were last used."""
-        for session_id, used_at in uses.items():
-            statement = _SESSIONS.update().where(_SESSIONS.c.id == session_id)
-            connection.execute(statement.values(last_used_at=int(used_at.timestamp())))
+    def record(self, connection: Connection, uses: Sequence[tuple[str, datetime]]) -> None:
+        """Write down when sessions were last used, except of those that somebody else is just changing."""
+        free = self._lock_free(connection, [session_id for session_id, _ in uses])
+        values = [{"key": each, "at": int(used_at.timestamp())} for each, used_at in uses if each in free]
+        if values:
+            connection.execute(_USED, values)
+
+    def _lock_free(self, connection: Connection, ids: list[str]) -> set[str]:
+        """Return which of the sessions can be written without waiting for anybody."""
+        if connection.dialect.name != "postgresql":
+            return set(ids)
+        query = sa.select(_SESSIONS.c.id).where(_SESSIONS.c.id.in_(ids)).order_by(_SESSIONS.c.id)
+        return set(connection.scalars(query.with_for_update(skip_locked=True)))
 
 
 def _now() -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import MissingDependencyError
 from ..models import User, collect_names
+from ..sql_stores import open_database
 from .abstract import AbstractWritableUserstore
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ T = TypeVar("T")
 
 #: The longest name, in characters, that the tables take.
 _LONGEST_NAME = 255
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class SQLAlchemyUserstore(AbstractWritableUserstore):
@@ -34,7 +38,8 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         one. Roles and groups may be lists of names, or of objects with a ``name``.
     :param timeout: how long one look-up may wait, in seconds; an engine has its own
     :raises MissingDependencyError: SQLAlchemy, or the driver for this URL, is not installed
-    :raises ConfigurationError: no database, or columns that the model has not
+    :raises ConfigurationError: no database, a driver that is not installed, SQLite in memory, or columns that the model
+        has not
     """
 
     def __init__(
@@ -46,21 +51,11 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         timeout: float = 5.0,
     ) -> None:
         self._has_schema = False
-        try:
-            from ..databases import Database
-            from .sqlalchemy_mapped import MappedClass
-            from .sqlalchemy_tables import OwnTables
+        self._database = open_database("SQLAlchemyUserstore", database, timeout=timeout)
+        from .sqlalchemy_mapped import MappedClass
+        from .sqlalchemy_tables import OwnTables
 
-            self._database = Database(database, timeout=timeout)
-        except ModuleNotFoundError as error:
-            missing = error.name or ""
-        else:
-            self._accounts: OwnTables | MappedClass = (
-                OwnTables() if model is None else MappedClass(model, columns or {})
-            )
-            return
-        extra = "sqlalchemy" if missing.startswith("sqlalchemy") else "postgresql"
-        raise MissingDependencyError("SQLAlchemyUserstore", extra)
+        self._accounts: OwnTables | MappedClass = OwnTables() if model is None else MappedClass(model, columns or {})
 
     def create_schema(self) -> None:
         """Make the tables, unless they are there. With a ``model`` that is the application's business.
@@ -80,14 +75,17 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
 
     def list_users(self) -> Iterator[User]:
         """Yield all users, sorted by name."""
-        yield from self._database.read(lambda connection: list(self._accounts.find_all(connection)))
+        yield from self._database.read(lambda connection: list(self._accounts.find_all(connection)), as_a_whole=False)
 
     def add_users(self, users: Iterable[User]) -> int:
         """Add users: all, or none of them."""
-        return self._write(lambda connection: self._accounts.add(connection, map(_require_storable, users)))
+        # All at first: others would wait for what takes its time to come out of an iterator.
+        known = [_require_storable(user) for user in users]
+        return self._write(lambda connection: self._accounts.add(connection, known))
 
     def set_password(self, username: str, password_hash: str | None, *, expected: str | None = None) -> bool:
         """Set the hash of a user's password."""
+        _require_text(password_hash or "", "the hash of a password")
         where = {} if expected is None else {"password": expected}
         return self._update(username, {"password": password_hash}, where)
 
@@ -97,7 +95,7 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
 
     def set_roles(self, username: str, roles: Collection[str]) -> bool:
         """Set the roles that a user has directly, not through groups."""
-        names = collect_names(roles, what="roles")
+        names = _require_names(roles, "roles")
         if not _can_be_name(username):
             return False
         return self._write(lambda connection: self._accounts.set_roles(connection, username, names))
@@ -110,8 +108,8 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         :raises ConfigurationError: with a ``model``, groups are the application's business
         :raises BackendError: the database cannot be written now
         """
-        (group,) = collect_names([name], what="group")
-        names = collect_names(roles, what="roles")
+        (group,) = _require_names([name], "group")
+        names = _require_names(roles, "roles")
         self._write(lambda connection: self._accounts.set_group(connection, group, names))
 
     def remove_user(self, username: str) -> bool:
@@ -141,11 +139,39 @@ def _can_be_name(name: str) -> bool:
 
 
 def _require_storable(user: User) -> User:
-    """Return ``user`` if it can be found again by its name.
+    """Return ``user`` if databases can keep all that is known of it, and find it again by its name.
 
-    :raises ValueError: it cannot
+    :raises ValueError: they cannot
     """
     if not isinstance(user, User) or not _can_be_name(user.username):
         name = getattr(user, "username", user)
         raise ValueError(f"a user name must be 1 to {_LONGEST_NAME} printable characters; it is {str(name)[:40]!r}")
-    return user
+    whose = f"of the user {user.username!r}"
+    _require_text(user.password or "", f"the hash of the password {whose}")
+    _require_text(user.email or "", f"the email {whose}")
+    for name in (*user.roles, *user.groups):
+        _require_text(name, f"a role or group {whose}")
+    try:
+        # NaN is in no JSON; Python would write it.
+        json.dumps(dict(user.attributes), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        wrong = type(error).__name__
+    else:
+        return user
+    raise ValueError(f"the attributes {whose} must be what JSON can hold ({wrong})")
+
+
+def _require_names(names: Collection[str], what: str) -> frozenset[str]:
+    collected = collect_names(names, what=what)
+    for name in collected:
+        _require_text(name, what)
+    return collected
+
+
+def _require_text(text: str, what: str) -> None:
+    """Raise if ``text`` is none that databases can keep. It is not shown: it may be a hash.
+
+    :raises ValueError: it has a NUL, or half of a pair of surrogates
+    """
+    if _UNSTORABLE.search(text):
+        raise ValueError(f"{what} must be text without NUL and lone surrogates")

@@ -25,12 +25,14 @@ _USERS = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("email", sa.String(320)),
     sa.Column("attributes", sa.JSON, nullable=False),
+    sqlite_autoincrement=True,  # no user gets the number of a former one
 )
 _GROUPS = sa.Table(
     "securest_groups",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(255), nullable=False, unique=True),
+    sqlite_autoincrement=True,
 )
 _USER_ROLES = sa.Table(
     "securest_user_roles",
@@ -51,16 +53,29 @@ _GROUP_ROLES = sa.Table(
     sa.Column("role", sa.String(255), primary_key=True),
 )
 
-_BY_NAME = sa.select(_USERS).where(_USERS.c.username == sa.bindparam("username"))
-_ID: sa.BindParameter[int] = sa.bindparam("id")
-# What a user has: its own roles, its groups, and their roles, in one look-up.
-_BELONGINGS = sa.union_all(
-    sa.select(sa.literal("role").label("kind"), _USER_ROLES.c.role).where(_USER_ROLES.c.user_id == _ID),
-    sa.select(sa.literal("group"), _GROUPS.c.name).where(
-        _USER_GROUPS.c.group_id == _GROUPS.c.id, _USER_GROUPS.c.user_id == _ID
+_NAME: sa.BindParameter[str] = sa.bindparam("username", type_=_USERS.c.username.type)
+_NOTHING = (sa.null(), sa.null(), sa.null(), sa.null())
+
+
+def _belongings(kind: str, name: sa.Column[str], *conditions: sa.ColumnElement[bool]) -> Any:
+    return sa.select(sa.literal(kind), name, *_NOTHING).where(_USERS.c.username == _NAME, *conditions)
+
+
+# A user, with its own roles, its groups, and their roles, in one look-up: what belongs together is read together.
+# Between two, one user could be removed, and another get its number: it would have the other's roles.
+_BY_NAME = sa.union_all(
+    sa.select(
+        sa.literal("user").label("kind"),
+        _USERS.c.username.label("name"),
+        *(_USERS.c.password, _USERS.c.active, _USERS.c.email, _USERS.c.attributes),
+    ).where(_USERS.c.username == _NAME),
+    _belongings("role", _USER_ROLES.c.role, _USER_ROLES.c.user_id == _USERS.c.id),
+    _belongings(
+        "group", _GROUPS.c.name, _USER_GROUPS.c.user_id == _USERS.c.id, _GROUPS.c.id == _USER_GROUPS.c.group_id
     ),
-    sa.select(sa.literal("role"), _GROUP_ROLES.c.role).where(
-        _USER_GROUPS.c.group_id == _GROUP_ROLES.c.group_id, _USER_GROUPS.c.user_id == _ID
+    _belongings(
+        *("role", _GROUP_ROLES.c.role),
+        *(_USER_GROUPS.c.user_id == _USERS.c.id, _GROUP_ROLES.c.group_id == _USER_GROUPS.c.group_id),
     ),
 )
 
@@ -75,26 +90,28 @@ class OwnTables:
 
     def find(self, connection: Connection, username: str) -> User | None:
         """Return the user with this name."""
-        row = connection.execute(_BY_NAME, {"username": username}).first()
+        rows = connection.execute(_BY_NAME, {"username": username}).all()
+        users = [row for row in rows if row.kind == "user"]
         # Some databases take "ALICE" for "alice": who may then be two users here is one there.
-        if row is None or row.username != username:
+        if len(users) != 1 or users[0].name != username:
             return None
-        return _to_user(row, connection.execute(_BELONGINGS, {"id": row.id}).all())
+        return _to_user(username, users[0], [(row.kind, row.name) for row in rows if row.kind != "user"])
 
     def find_all(self, connection: Connection) -> Iterator[User]:
         """Yield all users, sorted by name."""
-        belongings: dict[int, list[Any]] = {}
-        for query in (
-            sa.select(_USER_ROLES.c.user_id, sa.literal("role"), _USER_ROLES.c.role),
-            sa.select(_USER_GROUPS.c.user_id, sa.literal("group"), _GROUPS.c.name).join(_GROUPS),
-            sa.select(_USER_GROUPS.c.user_id, sa.literal("role"), _GROUP_ROLES.c.role).where(
-                _USER_GROUPS.c.group_id == _GROUP_ROLES.c.group_id
+        belongings: dict[str, list[Any]] = {}
+        for kind, name, conditions in (
+            ("role", _USER_ROLES.c.role, [_USER_ROLES.c.user_id == _USERS.c.id]),
+            ("group", _GROUPS.c.name, [_USER_GROUPS.c.user_id == _USERS.c.id, _GROUPS.c.id == _USER_GROUPS.c.group_id]),
+            (
+                *("role", _GROUP_ROLES.c.role),
+                [_USER_GROUPS.c.user_id == _USERS.c.id, _USER_GROUPS.c.group_id == _GROUP_ROLES.c.group_id],
             ),
         ):
-            for user_id, kind, name in connection.execute(query):
-                belongings.setdefault(user_id, []).append((kind, name))
+            for username, belonging in connection.execute(sa.select(_USERS.c.username, name).where(*conditions)):
+                belongings.setdefault(username, []).append((kind, belonging))
         for row in sorted(connection.execute(sa.select(_USERS)), key=lambda row: str(row.username)):
-            yield _to_user(row, belongings.get(row.id, []))
+            yield _to_user(row.username, row, belongings.get(row.username, []))
 
     def add(self, connection: Connection, users: Iterable[User]) -> int:
         """Add users.
@@ -170,12 +187,12 @@ class OwnTables:
         return connection.scalar(query.with_for_update())
 
 
-def _to_user(row: Row[Any], belongings: Iterable[Any]) -> User:
+def _to_user(username: str, row: Row[Any], belongings: Iterable[Any]) -> User:
     names: dict[str, set[str]] = {"role": set(), "group": set()}
     for kind, name in belongings:
         names[kind].add(name)
     return User(
-        row.username,
+        username,
         row.password,
         active=bool(row.active),
         roles=collect_names(names["role"], what="roles"),

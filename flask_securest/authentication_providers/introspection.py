@@ -1,0 +1,183 @@
+"""Opaque bearer tokens, about which their issuer is asked (RFC 7662): ``Authorization: Bearer 2YotnFZFEjr1zCsicMWpAA``.
+
+The issuer gets ``token=2YotnFZFEjr1zCsicMWpAA&token_type_hint=access_token`` by POST, with the API's own name and
+secret by HTTP Basic, and answers in JSON: ``{"active": true, "token_type": "Bearer", "username": "alice", ...}``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from hashlib import blake2s
+
+from werkzeug.wrappers import Request
+
+from ..checks import require_list, require_name
+from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ..introspection.answer import LAST_SECOND, Answer, Expected, Refusal, read_answer
+from ..introspection.cache import IntrospectionCache
+from ..introspection.endpoint import IntrospectionEndpoint
+from ..jwts.claims import ClaimMapping
+from ..models import Identity, User, require_user, scopes_of
+from ..userstores.abstract import AbstractUserstore
+from .abstract import AbstractAuthenticationProvider
+from .headers import format_challenge, read_authorization
+
+#: For how long what the issuer has said of a token may be believed, at most: so long a revoked one goes on working.
+MAX_CACHE_SECONDS = 60
+
+# RFC 6750, section 2.1.
+_B64TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+
+# A JSON object in base64url, and two or four more parts: a JWS or JWE (RFC 7515, section 7.1; RFC 7516).
+_JWT = re.compile(rb"e[wy][^.]*(?:\.[^.]*\.[^.]*){1,2}")
+
+
+class IntrospectionAuthenticator(AbstractAuthenticationProvider):
+    """Know callers by opaque bearer tokens, by asking who issued them.
+
+    Where there is a userstore, the user is looked up in it on every use, and its rights are those that it has there.
+    Otherwise it is made from the answer. Scopes are those of the token, and no more than the user has.
+
+    :param url: the introspection endpoint
+    :param client_id: how this API is called by the issuer
+    :param client_secret: its secret there
+    :param username_claim: what in an answer is the name of the user; of several, the first that there is. Of a token
+        that no user has asked for, issuers often say ``client_id`` alone: add it only where no client can be called
+        like a user.
+    :param roles_claim: what in an answer are the roles of a user who is in no userstore: the name of a claim, a dotted
+        path such as ``"realm_access.roles"``, or a function of the answer
+    :param audience: whom tokens must be for: one of these; an answer that does not say so is refused. ``None`` for
+        whomever: then a token for any other API of this issuer is good here, unless the issuer itself says no.
+    :param issuer: what answers must name as ``iss``; ``None`` for anything
+    :param require_token_type: whether an answer must say that it is a bearer token. Many issuers answer questions about
+        refresh tokens, too, and this may be all that tells them apart.
+    :param introspect_jwts: whether the issuer is asked about JWTs, too. Several refuse to answer that; and a token of
+        another issuer would be shown to this one.
+    :param leeway: how far the clocks of the issuer and of this machine may be apart, in seconds
+    :param cache_seconds: for how long an answer is good, at most 60; never beyond the token's own end. So long a
+        revoked token may go on working.
+    :param negative_cache_seconds: the same of a token that is not active
+    :param cache_entries: how many answers are kept
+    :param timeout: how long an answer may take, in seconds; and how long a request may wait for its turn to ask
+    :param max_answer_bytes: how long it may be
+    :param ca_file: a PEM file with the authorities that issue the endpoint's certificate; ``None`` for the system's
+    :param allow_http: ask without TLS where the URL says so: whoever listens reads tokens and the secret
+    :param name: how the provider is called in rules, identities and logs
+    :raises ConfigurationError: an argument that cannot be
+    """
+
+    credentials_are_tokens = True
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        client_id: str,
+        client_secret: str,
+        username_claim: str | Iterable[str] = ("username", "sub"),
+        roles_claim: ClaimMapping | None = None,
+        audience: str | Iterable[str] | None = None,
+        issuer: str | None = None,
+        require_token_type: bool = True,
+        introspect_jwts: bool = False,
+        leeway: float = 60,
+        cache_seconds: float = MAX_CACHE_SECONDS,
+        negative_cache_seconds: float = 10,
+        cache_entries: int = 10_000,
+        timeout: float = 5,
+        max_answer_bytes: int = 65_536,
+        ca_file: str | os.PathLike[str] | None = None,
+        allow_http: bool = False,
+        name: str = "introspection",
+    ) -> None:
+        self.name = require_name(name, "name of IntrospectionAuthenticator")
+        self.introspect_jwts = _require_bool(introspect_jwts, "introspect_jwts")
+        self._expected = Expected(
+            _require_names(username_claim, "username_claim"),
+            None if audience is None else _require_names(audience, "audience"),
+            None if issuer is None else require_name(issuer, "issuer"),
+            _require_bool(require_token_type, "require_token_type"),
+            roles_claim if roles_claim is None or callable(roles_claim) else require_name(roles_claim, "roles_claim"),
+            _require_seconds(leeway, "leeway"),
+        )
+        self._endpoint = IntrospectionEndpoint(
+            url,
+            client_id,
+            client_secret,
+            timeout=timeout,
+            max_bytes=_require_whole(max_answer_bytes, "max_answer_bytes"),
+            allow_http=_require_bool(allow_http, "allow_http"),
+            ca_file=ca_file,
+        )
+        self._answers = IntrospectionCache(
+            _require_seconds(cache_seconds, "cache_seconds"),
+            _require_seconds(negative_cache_seconds, "negative_cache_seconds"),
+            _require_whole(cache_entries, "cache_entries"),
+            patience=2 * timeout,
+        )
+        # Answers are kept under digests that nobody outside can foretell: whoever reads our memory reads no token, and
+        # the time that a look-up takes tells nothing about one (CWE-208).
+        self._secret = secrets.token_bytes(32)
+
+    def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
+        """Return whose token it is."""
+        token = read_authorization(request, "bearer")
+        if token is None:
+            return None
+        if not _B64TOKEN.fullmatch(token):
+            raise BadCredentialsError("a bearer token with characters that none has")
+        if not self.introspect_jwts and _JWT.fullmatch(token):
+            raise BadCredentialsError("a JWT, about which the issuer is not asked (introspect_jwts=True if it should)")
+        digest = blake2s(token, key=self._secret).digest()
+        answer = self._answers.get(digest, lambda: read_answer(self._endpoint.ask(token), self._expected))
+        if isinstance(answer, Refusal):
+            raise (ExpiredCredentialsError if answer.expired else BadCredentialsError)(answer.reason)
+        return self._make_identity(answer, userstore)
+
+    def challenge(self, realm: str, error: str | None = None) -> str:
+        """Return for example ``Bearer realm="api", error="invalid_token"``."""
+        return format_challenge("Bearer", realm=realm, error=error)
+
+    def _make_identity(self, answer: Answer, userstore: AbstractUserstore | None) -> Identity:
+        user = User(answer.username, roles=answer.roles) if userstore is None else userstore.get_user(answer.username)
+        if user is None:
+            raise BadCredentialsError("a token of a user that is gone")
+        most = scopes_of(require_user(user))
+        ends_at = None if answer.ends_at is None else min(answer.ends_at + self._expected.leeway, LAST_SECOND)
+        return Identity(
+            user,
+            self.name,
+            scopes=answer.scopes if most is None else answer.scopes & most,
+            credential_id=answer.token_id,
+            app_name=answer.client_id,
+            expires_at=None if ends_at is None else datetime.fromtimestamp(ends_at, timezone.utc),
+        )
+
+
+def _require_names(names: str | Iterable[str], what: str) -> tuple[str, ...]:
+    listed = [names] if isinstance(names, str) else require_list(names, what)
+    if not listed:
+        raise ConfigurationError(f"{what} must not be empty")
+    return tuple(require_name(name, what) for name in listed)
+
+
+def _require_bool(value: object, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{what} must be True or False, not {value!r}")
+    return value
+
+
+def _require_seconds(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_CACHE_SECONDS:
+        raise ConfigurationError(f"{what} must be a number of seconds from 0 to {MAX_CACHE_SECONDS}, not {value!r}")
+    return value
+
+
+def _require_whole(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{what} must be a whole number of 1 or more, not {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""What an issuer says of opaque tokens."""

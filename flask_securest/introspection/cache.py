@@ -1,0 +1,104 @@
+"""What an issuer has said of tokens is believed for a short time, and asked by one thread for all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic, time
+
+from ..errors import BackendError
+from .answer import Answer, Refusal
+
+
+class _Flight:
+    """Be asked about a token by one thread, while others wait.
+
+    :param asked_at: when, by the clock that never goes back
+    :param asked_on: the same by the clock that expiries are written in
+    """
+
+    def __init__(self, asked_at: float, asked_on: float) -> None:
+        self.asked_at = asked_at
+        self.asked_on = asked_on
+        self.done = threading.Event()
+        self.answer: Answer | Refusal | None = None
+        self.problem = "nobody has answered"
+
+
+class IntrospectionCache:
+    """Believe answers for some time, and let one thread at a time ask about a token.
+
+    :param seconds: for how long an answer about a token that is good is good itself
+    :param refused_seconds: the same about one that is not
+    :param most: how many of each are kept
+    :param patience: for how long one thread waits for another, in seconds
+    """
+
+    def __init__(self, seconds: float, refused_seconds: float, most: int, *, patience: float) -> None:
+        self._seconds = seconds
+        self._refused_seconds = refused_seconds
+        self._most = most
+        self._patience = patience
+        self._lock = threading.Lock()
+        # Apart: tokens that somebody makes up by the million must not drive out the good ones (CWE-770).
+        self._good: dict[bytes, tuple[float, Answer | Refusal]] = {}
+        self._refused: dict[bytes, tuple[float, Answer | Refusal]] = {}
+        self._flights: dict[bytes, _Flight] = {}
+
+    def get(self, key: bytes, ask: Callable[[], Answer | Refusal]) -> Answer | Refusal:
+        """Return what is known of a token, or else ask.
+
+        :param key: what stands for the token
+        :param ask: asks the issuer
+        :raises BackendError: it cannot be told now
+        """
+        now = monotonic()
+        with self._lock:
+            kept = self._good.get(key) or self._refused.get(key)
+            if kept is not None and now < kept[0]:
+                return kept[1]
+            flight = self._flights.get(key)
+            # What was asked long ago may not be so any more; or the asking thread is one of the process that this one
+            # was forked from, and never comes back. Then it is asked again.
+            joined = flight is not None and now < flight.asked_at + min(self._seconds, self._patience)
+            if flight is None or not joined:
+                flight = self._flights[key] = _Flight(now, time())
+        if not joined:
+            return self._lead(key, flight, ask)
+        if not flight.done.wait(self._patience):
+            raise BackendError("the introspection endpoint does not answer in time")
+        if flight.answer is None:
+            raise BackendError(flight.problem)
+        return flight.answer
+
+    def _lead(self, key: bytes, flight: _Flight, ask: Callable[[], Answer | Refusal]) -> Answer | Refusal:
+        try:
+            flight.answer = ask()
+        except BackendError as error:
+            flight.problem = str(error)
+            raise
+        finally:
+            with self._lock:
+                # If it took so long that another thread has asked again, that one knows better.
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+                    if flight.answer is not None:
+                        self._keep(key, flight, flight.answer)
+            flight.done.set()
+        return flight.answer
+
+    def _keep(self, key: bytes, flight: _Flight, answer: Answer | Refusal) -> None:
+        self._good.pop(key, None)
+        self._refused.pop(key, None)
+        if isinstance(answer, Refusal):
+            kept, seconds = self._refused, self._refused_seconds
+        else:
+            kept, seconds = self._good, self._seconds
+            if answer.ends_at is not None:
+                seconds = min(seconds, answer.ends_at - flight.asked_on)
+        # From when it was asked, not from when it was answered: the token may have been revoked in between.
+        until = flight.asked_at + seconds
+        if until > monotonic():
+            kept[key] = until, answer
+            while len(kept) > self._most:
+                del kept[next(iter(kept))]  # the oldest

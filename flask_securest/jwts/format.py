@@ -1,0 +1,122 @@
+"""Read a signed JWT in the compact form (RFC 7515, section 3.1), of which nothing is trusted yet.
+
+A token is ``header.claims.signature`` in base64url without padding, for example ``eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOi...``;
+header and claims are JSON objects in UTF-8. It is read once, and here alone: where two readers differ, one of them
+checks what the other one does not use. Each token has exactly one spelling: a list of revoked ones cannot be got past.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from typing import Any, NamedTuple, NoReturn
+
+from ..errors import BadCredentialsError
+
+# Three segments, none of them empty: an unsigned token (RFC 7519, section 6) has an empty third one.
+_TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+class UnverifiedToken(NamedTuple):
+    """Hold what a token says of itself. Only after its signature has been verified is any of it true."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+def parse_token(token: bytes) -> UnverifiedToken:
+    """Return the parts of a token.
+
+    :param token: what came from outside, as long as a header can be
+    :raises BadCredentialsError: it is not written as a signed JWT is
+    """
+    # Five segments are an encrypted token, and other ones are no JWT.
+    if not _TOKEN.fullmatch(token):
+        raise BadCredentialsError("a token that is not written as a signed JWT is")
+    header, claims, signature = token.split(b".")
+    try:
+        return UnverifiedToken(
+            parse_object(decode_base64url(header)),
+            parse_object(decode_base64url(claims)),
+            token[: -len(signature) - 1],
+            decode_base64url(signature),
+        )
+    except ValueError as error:
+        problem = str(error)
+    # Outside of the except block: the errors of the decoders quote the token.
+    raise BadCredentialsError(f"a JWT with {problem}")
+
+
+def decode_base64url(text: bytes) -> bytes:
+    """Return what base64url (RFC 4648, section 5) without padding stands for.
+
+    :param text: characters of its alphabet
+    :raises ValueError: it is not how an encoder writes it. A decoder passes over bits that it does not need, so that
+        ``QQ``, ``QR`` and fourteen more are the same to it (RFC 4648, section 3.5).
+    """
+    if len(text) % 4 == 1:
+        raise ValueError("base64url that has been cut")
+    decoded = base64.urlsafe_b64decode(text + b"=="[: -len(text) % 4])
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != text:
+        raise ValueError("base64url with stray bits")
+    return decoded
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Return the JSON object (RFC 8259) that ``data`` is, read strictly.
+
+    ``json.loads`` would take UTF-16, ``NaN``, and two members of one name: of ``{"sub": "bob", "sub": "alice"}`` some
+    readers see the first, and others the last.
+
+    :param data: bytes from outside
+    :raises ValueError: it is none; the message says why, in our own words
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("bytes that are not UTF-8") from None
+    try:
+        parsed = _DECODER.decode(text)
+        if "\\u" in text:
+            # Half a surrogate pair is no text: whatever writes it to a database or a log would fail, with a 500.
+            json.dumps(parsed, ensure_ascii=False).encode()
+    except _StrictnessError as error:
+        raise ValueError(str(error)) from None
+    except UnicodeEncodeError:
+        raise ValueError("JSON with half a surrogate pair") from None
+    except (ValueError, RecursionError):
+        raise ValueError("what is no JSON") from None
+    if not isinstance(parsed, dict):
+        raise ValueError("JSON that is no object")
+    return parsed
+
+
+class _StrictnessError(Exception):
+    """Say what is wrong with a text that other readers take for JSON."""
+
+
+def _read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _StrictnessError("JSON with two members of one name")
+    return members
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _StrictnessError("JSON with a number that is too large")
+    return number
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise _StrictnessError("JSON with a number that is none")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_read_members, parse_float=_read_float, parse_constant=_refuse_constant, strict=True
+)

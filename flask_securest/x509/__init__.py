@@ -1,0 +1,1 @@
+"""Client certificates, and the proxies that tell of them."""
