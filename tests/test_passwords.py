@@ -215,7 +215,11 @@ def test_the_dummy_is_verified_with_the_password_that_was_sent(monkeypatch):
     assert checked == [("x" * 200, hasher._dummy_hash)]
 
 
-@pytest.mark.parametrize("stored", [None, FAST.hash("x"), "gibberish", passlib_hash.md5_crypt.hash("x")], ids=["none", "argon2", "gibberish", "md5_crypt"])
+@pytest.mark.parametrize(
+    "stored",
+    [None, FAST.hash("x"), "gibberish", passlib_hash.md5_crypt.hash("x")],
+    ids=["none", "argon2", "gibberish", "md5_crypt"],
+)
 def test_a_password_that_is_too_long_costs_one_verification_whoever_it_is(stored, monkeypatch):
     """One request of four kilobytes kept a processor busy for ten seconds, with a hash of sha512_crypt."""
     checked = count_checks(FAST, monkeypatch)

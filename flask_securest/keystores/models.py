@@ -61,12 +61,9 @@ class ApiKey:
         if self.networks:
             networks = sorted(collect_names(self.networks, what="networks"))
             object.__setattr__(self, "networks", tuple(str(ipaddress.ip_network(network)) for network in networks))
-        for name, text in [
-            *((name, getattr(self, name)) for name in _TEXTS),
-            *(("scopes", s) for s in self.scopes or ()),
-        ]:
+        for text in (self.owner, self.app_name, self.note, *(self.scopes or ())):
             if text and _UNSTORABLE.search(text):
-                raise ValueError(f"{name} of the key {self.id!r} must be text without NUL and lone surrogates")
+                raise ValueError(f"what the key {self.id!r} has must be text without NUL and lone surrogates")
         for name in _TIMES:
             time = getattr(self, name)
             if time is not None:
@@ -89,7 +86,6 @@ class ApiKey:
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_TEXTS = ("owner", "app_name", "note")
 _TIMES = (
     *("created_at", "expires_at", "revoked_at", "last_used_at"),
     *("rotated_at", "sunset_at", "former_last_used_at"),
