@@ -28,6 +28,7 @@ from typing import NamedTuple
 from jobs import MANY, UNPROTECTED, Job, all_jobs, api_key, call, make_password_jobs
 from jwts import jwt_jobs
 from keystores import report_keystores
+from others import other_jobs, report_kerberos
 
 BATCH_SECONDS = 0.02
 
@@ -184,11 +185,11 @@ def main() -> int:
     parser.add_argument("--requests", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child == "time":
-        jobs = {name: make() for name, make in (all_jobs() | jwt_jobs()).items()}
+        jobs = {name: make() for name, make in (all_jobs() | jwt_jobs() | other_jobs()).items()}
         print(json.dumps(time_jobs(jobs, arguments.rounds)))
         return 0
     if arguments.child == "count":
-        job = (all_jobs() | jwt_jobs())[arguments.job]()
+        job = (all_jobs() | jwt_jobs() | other_jobs())[arguments.job]()
         gc.disable()  # when it happens to run would be counted, and says nothing about this request
         for _ in range(arguments.requests):
             call(job)
@@ -197,6 +198,7 @@ def main() -> int:
     overheads = time_in_processes(arguments.processes, arguments.rounds)
     instructions = {} if arguments.no_instructions else count_all(list(overheads))
     missed = [*report(overheads, instructions), *report_passwords(51), *report_keystores()]
+    report_kerberos()
     print("\nmissed:\n  " + "\n  ".join(missed) if missed else "\nall targets are reached")
     return bool(missed)
 

@@ -21,7 +21,7 @@ from ..introspection.answer import LAST_SECOND, Answer, Expected, Refusal, read_
 from ..introspection.cache import IntrospectionCache
 from ..introspection.endpoint import IntrospectionEndpoint
 from ..jwts.claims import ClaimMapping
-from ..models import Identity, User, require_user, scopes_of
+from ..models import Identity, User, limit_scopes, require_user
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import format_challenge, read_authorization
@@ -146,12 +146,12 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
         user = User(answer.username, roles=answer.roles) if userstore is None else userstore.get_user(answer.username)
         if user is None:
             raise BadCredentialsError("a token of a user that is gone")
-        most = scopes_of(require_user(user))
+        require_user(user)
         ends_at = None if answer.ends_at is None else min(answer.ends_at + self._expected.leeway, LAST_SECOND)
         return Identity(
             user,
             self.name,
-            scopes=answer.scopes if most is None else answer.scopes & most,
+            scopes=limit_scopes(answer.scopes, user),
             credential_id=answer.token_id,
             app_name=answer.client_id,
             expires_at=None if ends_at is None else datetime.fromtimestamp(ends_at, timezone.utc),

@@ -21,7 +21,7 @@ from ..jwts.jwk import require_key, require_key_set
 from ..jwts.jwks import RemoteKeys
 from ..jwts.keys import ALGORITHMS, KeySource, import_jwt
 from ..jwts.policy import make_claims_policy, make_header_policy, require_names
-from ..models import Identity, User, UserModel, require_user, scopes_of
+from ..models import Identity, User, UserModel, limit_scopes, require_user
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import environ_key, format_challenge, read_authorization, read_header
@@ -132,11 +132,10 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
             raise BadCredentialsError("a JWT that was not signed with the issuer's key")
         # From here on, what the token says is true.
         user = self._find_user(username, token.claims, userstore)
-        most = scopes_of(user)
         return Identity(
             user,
             self.name,
-            scopes=scopes if most is None else scopes & most,
+            scopes=limit_scopes(scopes, user),
             credential_id=credential_id,
             app_name=app_name,
             expires_at=expires_at,
