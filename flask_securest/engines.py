@@ -98,7 +98,8 @@ def _options_for(url: URL, timeout: float) -> dict[str, Any]:
     """Return what ``create_engine`` is told besides the URL."""
     kind, _, driver = url.drivername.partition("+")  # as "postgresql+psycopg"
     if kind == "sqlite":
-        if url.database in (None, "", ":memory:"):
+        # An SQLite in memory can have a name, too: sqlite:///file:name?mode=memory&uri=true
+        if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
             raise ConfigurationError("every connection has an SQLite in memory of its own: give the path of a file")
         return {"connect_args": {"timeout": timeout}}
     options: dict[str, Any] = {"pool_timeout": timeout}
@@ -140,10 +141,12 @@ def _bound_waits(engine: Engine, timeout: float) -> None:
         except StopIteration as stopped:
             return False, stopped.value
 
+    is_ours = "connect_timeout" not in engine.url.query  # and not the engine itself, which would never be freed
+
     @sa.event.listens_for(engine, "do_connect")
     def connect(dialect: Any, record: Any, args: Any, parameters: Any) -> Any:
         deadline = DEADLINE.get()
-        if deadline is not None and "connect_timeout" not in engine.url.query:
+        if deadline is not None and is_ours:
             left = round(deadline - time.monotonic())  # some time may have passed in waiting for a place in the pool
             parameters = {**parameters, "connect_timeout": max(2, min(left, parameters["connect_timeout"]))}
         return BoundedConnection.connect(*args, **parameters)

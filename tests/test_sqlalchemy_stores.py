@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -423,7 +422,7 @@ class TestADatabaseThatIsDown:
         users.add_users([User("alice", FAST.hash("wonderland"))])
         client = app.test_client()
         assert client.get("/who", headers=ALICE).status_code == 200
-        stopped = _processes_below(own_server.process.pid)
+        stopped = own_server.processes()
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -458,11 +457,6 @@ class TestADatabaseThatIsDown:
             assert app.test_client().get("/who", headers=ALICE).status_code == 200
             with pytest.raises(BackendError):
                 users.set_active("alice", False)
-
-
-def _processes_below(pid):
-    """Return a process and its children, of which Linux keeps a list."""
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 class TestAKilledWriter:

@@ -58,14 +58,19 @@ class PostgreSQL:
             self._running.__exit__(None, None, None)
             self._running = None
 
+    def processes(self):
+        """Return the ids of the server's process and of its children, of which Linux keeps a list."""
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
     def kill(self):
         """End the server as a power failure would, with all of its processes."""
-        below = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for pid in (self.process.pid, *map(int, below)):
+        processes = self.processes()
+        for pid in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
-        while any(Path(f"/proc/{pid}").exists() for pid in below):
+        while any(Path(f"/proc/{pid}").exists() for pid in processes[1:]):
             time.sleep(0.01)
         self.stop()
         Path(f"{self.directory}/pg/postmaster.pid").unlink(missing_ok=True)
