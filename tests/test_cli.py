@@ -37,6 +37,7 @@ from flask_securest.keystores.models import KeyUse
 from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
 from flask_securest.passwords import MAX_PASSWORD_BYTES, PasswordHasher
 from flask_securest.tokenstores import SimpleTokenstore
+from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import AbstractUserstore, AbstractWritableUserstore, SimpleUserstore
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
@@ -288,6 +289,18 @@ def test_who_is_disabled_is_shut_out_with_all_keys_until_enabled(shop):
     assert [shop.status(each) for each in both] == [401, 401]
     assert shop.json("users", "enable", "alice")["active"] is True
     assert [shop.status(each) for each in both] == [200, 200]
+
+
+def test_sessions_of_who_is_disabled_or_removed_do_not_begin_again(shop, tmp_path):
+    tokens = TokenAuthenticator(SECRET_KEY, store=SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db"))
+    shop.app.extensions["securest"].guards()[0].sender.register_authentication_provider(tokens)
+    shop.users.add_users([User("alice"), User("bob")])
+    for username, ending in (("alice", ["disable"]), ("bob", ["remove", "--yes"])):
+        issued = tokens.issue_tokens(username).access_token
+        assert shop.status({"Authorization": f"Bearer {issued}"}) == 200
+        shop.run("users", *ending, username)
+        shop.users.set_active(username, True) or shop.users.add_users([User(username)])
+        assert shop.status({"Authorization": f"Bearer {issued}"}) == 401
 
 
 def test_a_user_is_removed_when_that_is_confirmed(shop):

@@ -16,6 +16,7 @@ from ..keystores.abstract import AbstractKeystore, AbstractWritableKeystore
 from ..keystores.simple import SimpleKeystore
 from ..passwords import PasswordHasher
 from ..resolution import resolve_rule
+from ..tokenstores.abstract import AbstractTokenstore
 from ..userstores.abstract import AbstractUserstore, AbstractWritableUserstore
 
 _Store = TypeVar("_Store")
@@ -118,6 +119,23 @@ def userstores_of(keystore: AbstractKeystore) -> list[AbstractUserstore]:
     if not found:
         raise ConfigurationError("keys with an owner need a userstore that knows the owner: SecuREST(userstore=...)")
     return _distinct(found)
+
+
+def end_sessions(userstore: AbstractUserstore, username: str) -> None:
+    """End the sessions of a user in all tokenstores of the application: they do not begin again when it is enabled.
+
+    :param userstore: where the user is
+    :param username: the user
+    :raises BackendError: a store cannot be written now
+    """
+    stores = [
+        getattr(provider, "store", None)
+        for guard in all_guards()
+        if guard.userstore is userstore
+        for _, provider in providers_of(guard)
+    ]
+    for store in _distinct(each for each in stores if isinstance(each, AbstractTokenstore)):
+        store.end_sessions(username)
 
 
 def writable_keystores() -> list[AbstractWritableKeystore]:

@@ -13,7 +13,7 @@ from .commands import Commands, Refused, json_option, store_option
 from .importing import import_users
 from .output import note, write_fields, write_json, write_json_list, write_table
 from .prompt import read_password
-from .stores import hasher_of, prepare, require_userstore, require_writable_userstore, writable_keystores
+from .stores import end_sessions, hasher_of, prepare, require_userstore, require_writable_userstore, writable_keystores
 
 users = Commands("users", short_help="Add, list, change and remove users.")
 users.help = """Add, list, change and remove the users of the application's userstore.
@@ -155,9 +155,10 @@ def enable_user(username: str, store: str | None, as_json: bool) -> None:
 @store_option
 @json_option
 def disable_user(username: str, store: str | None, as_json: bool) -> None:
-    """Shut a user out, with its API keys and its tokens, from the next request on."""
+    """Shut a user out, with its API keys and its tokens, from the next request on. Its sessions have ended then."""
     userstore = require_writable_userstore(store)
     _require_done(userstore.set_active(username, False), username)
+    end_sessions(userstore, username)
     _tell(userstore, username, "disabled", as_json)
 
 
@@ -183,6 +184,7 @@ def remove_user(username: str, yes: bool, store: str | None, as_json: bool) -> N
     if not yes:
         click.confirm(f"Remove the user {username!r}?", abort=True, err=True)
     _require_done(userstore.remove_user(username), username)
+    end_sessions(userstore, username)
     note(f"user {username!r} removed")
     if as_json:
         write_json(described)
