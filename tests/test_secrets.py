@@ -1,6 +1,7 @@
 """No secret shows in a log, a repr, a traceback or a table: secrets are planted, and searched for."""
 
 import base64
+import contextlib
 import gc
 import io
 import json
@@ -22,7 +23,8 @@ from flask_securest.cli import securest as command_line
 from flask_securest.errors import SecuRESTError
 from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
 from flask_securest.logs import get_logger
-from flask_securest.signals import request_authenticated, request_refused
+from flask_securest.signals import refresh_token_reused, request_authenticated, request_refused
+from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
 PASSWORD = "planted-password-5d1f"
@@ -258,3 +260,33 @@ def test_the_bystander_would_see_a_secret(bystander):
     with pytest.raises(AssertionError, match="a log shows"):
         bystander.search()
     bystander.seen = [("nothing", "")]
+
+
+def test_the_life_of_a_session_shows_no_token(api, bystander, tmp_path):
+    app, securest, users, _, _, _, _ = api
+    store = SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/sessions.db")
+    tokens = TokenAuthenticator(TOKEN_SECRET, store=store, name="sessions", header="X-Token")
+    securest.register_authentication_provider(tokens)
+    issued = tokens.issue_tokens(users.get_user("alice"))
+    second = tokens.refresh_tokens(issued.refresh_token, users)
+    third = tokens.refresh_tokens(second.refresh_token, users)
+    for each in (issued, second, third):
+        secret = each.refresh_token.rpartition(".")
+        bystander.plant(each.access_token, each.refresh_token, secret[0][25:], secret[2])
+    heard = []
+
+    def hear(sender, **what):
+        heard.append(what)
+
+    with refresh_token_reused.connected_to(hear), pytest.raises(SecuRESTError) as caught:
+        tokens.refresh_tokens(issued.refresh_token, users)
+    bystander.see_error("an error", caught.value)
+    (session,) = (what["session"] for what in heard)
+    bystander.plant(session.refresh_digest.hex(), repr(session.refresh_digest)[2:-1], session.password_mark)
+    for shown in (tokens, store, session, heard):
+        bystander.see("a repr", repr(shown))
+    assert app.test_client().get("/who", headers={"X-Token": third.access_token}).status_code == 401
+    (tmp_path / "sessions.db").unlink()
+    for call in (lambda: tokens.issue_tokens("alice"), lambda: store.get_session(session.id)):
+        with contextlib.suppress(SecuRESTError):
+            call()
