@@ -98,6 +98,7 @@ class ApiGuard:
             verdicts: dict[ChainPolicy, Verdict] | None = request.__dict__.get(_VERDICTS)
             if verdicts is None:
                 verdicts = request.__dict__[_VERDICTS] = {}
+                return self._decide(request, policy, verdicts)
             return verdicts.get(policy) or self._decide(request, policy, verdicts)
         if policy.verdict.status is not None:
             self._report(request, policy.verdict, refused=self._enforces)
@@ -170,12 +171,13 @@ class ApiGuard:
 
     def _decide(self, request: Request, policy: ChainPolicy, verdicts: dict[ChainPolicy, Verdict]) -> Verdict:
         """Return a new verdict on a request, reported and kept. It never raises."""
-        listened = bool(
+        listened: Any = (
             request_authenticated.receivers or request_refused.receivers or request_would_be_refused.receivers
         )
         try:
-            verdict = policy.decide(request, verdicts.values(), timed=listened)
-            identity = verdict.identity
+            verdict = policy.decide(request, verdicts.values() if verdicts else (), timed=listened)
+            outcome = verdict.outcome
+            identity = None if outcome is None else outcome.identity
             if identity is not None and (identity.replaced_at is not None or identity.response_headers):
                 self._tell_caller(request, identity)
             if listened and verdict.status is None and identity is not None:

@@ -103,6 +103,8 @@ def scopes_of(user: UserModel) -> frozenset[str] | None:
     :raises TypeError: they are not names
     :raises ValueError: one of them is empty
     """
+    if type(user) is User and user.attributes is _NO_ATTRIBUTES:
+        return None  # as most are; it is asked on every request with a token
     scopes = getattr(user, "scopes", None)
     if scopes is None:
         attributes = getattr(user, "attributes", None)
