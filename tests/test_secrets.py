@@ -150,8 +150,8 @@ def test_a_bug_in_a_store_shows_no_secret(api, bystander, monkeypatch):
         password = args[-1]  # noqa: F841  # a local variable, which no traceback shows
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(type(users._accounts), "find", fail)
-    monkeypatch.setattr(type(keys._table), "find", fail)
+    monkeypatch.setattr(type(users._tables), "find", fail)
+    monkeypatch.setattr(type(keys._tables), "find", fail)
     client = app.test_client()
     for headers in (basic("alice", PASSWORD), {"X-API-Key": issued[1].text}):
         assert client.get("/who", headers=headers).status_code == 500

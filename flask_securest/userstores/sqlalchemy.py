@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..models import User, collect_names
-from ..sql_stores import open_database
+from ..sql_stores import SQLStore
 from .abstract import AbstractWritableUserstore
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
-
     from ..databases import DatabaseSource
-
-T = TypeVar("T")
 
 #: The longest name, in characters, that the tables take.
 _LONGEST_NAME = 255
@@ -24,7 +20,7 @@ _LONGEST_NAME = 255
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class SQLAlchemyUserstore(AbstractWritableUserstore):
+class SQLAlchemyUserstore(SQLStore, AbstractWritableUserstore):
     """Keep users in an SQL database, by SQLAlchemy 2: SQLite for one machine, PostgreSQL for many.
 
     Without a ``model`` it has tables of its own, which :meth:`create_schema`, or the first write, makes. With one, a
@@ -42,6 +38,8 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         has not
     """
 
+    _component = "users"
+
     def __init__(
         self,
         database: DatabaseSource,
@@ -50,38 +48,27 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         columns: Mapping[str, str | Callable[[Any], Any]] | None = None,
         timeout: float = 5.0,
     ) -> None:
-        self._has_schema = False
-        self._database = open_database("SQLAlchemyUserstore", database, timeout=timeout)
+        self._open("SQLAlchemyUserstore", database, timeout)
         from .sqlalchemy_mapped import MappedClass
         from .sqlalchemy_tables import OwnTables
 
-        self._accounts: OwnTables | MappedClass = OwnTables() if model is None else MappedClass(model, columns or {})
-
-    def create_schema(self) -> None:
-        """Make the tables, unless they are there. With a ``model`` that is the application's business.
-
-        :raises ConfigurationError: a newer release has made tables that this one does not know
-        :raises BackendError: the database is down, or does not allow it
-        """
-        if self._accounts.metadata is not None:
-            self._database.create_schema(self._accounts.metadata, "users", self._accounts.version)
-        self._has_schema = True
+        self._tables: OwnTables | MappedClass = OwnTables() if model is None else MappedClass(model, columns or {})
 
     def get_user(self, identifier: str) -> User | None:
         """Return the user with this name."""
         if not _can_be_name(identifier):
             return None
-        return self._database.read(lambda connection: self._accounts.find(connection, identifier))
+        return self._database.read(lambda connection: self._tables.find(connection, identifier))
 
     def list_users(self) -> Iterator[User]:
         """Yield all users, sorted by name."""
-        yield from self._database.read(lambda connection: list(self._accounts.find_all(connection)), as_a_whole=False)
+        yield from self._database.read(lambda connection: list(self._tables.find_all(connection)), as_a_whole=False)
 
     def add_users(self, users: Iterable[User]) -> int:
         """Add users: all, or none of them."""
         # All at first: others would wait for what takes its time to come out of an iterator.
         known = [_require_storable(user) for user in users]
-        return self._write(lambda connection: self._accounts.add(connection, known))
+        return self._write(lambda connection: self._tables.add(connection, known))
 
     def set_password(self, username: str, password_hash: str | None, *, expected: str | None = None) -> bool:
         """Set the hash of a user's password."""
@@ -98,7 +85,7 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         names = _require_names(roles, "roles")
         if not _can_be_name(username):
             return False
-        return self._write(lambda connection: self._accounts.set_roles(connection, username, names))
+        return self._write(lambda connection: self._tables.set_roles(connection, username, names))
 
     def set_group(self, name: str, roles: Collection[str]) -> None:
         """Set the roles of a group, which is added if it is not known.
@@ -110,7 +97,7 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         """
         (group,) = _require_names([name], "group")
         names = _require_names(roles, "roles")
-        self._write(lambda connection: self._accounts.set_group(connection, group, names))
+        self._write(lambda connection: self._tables.set_group(connection, group, names))
 
     def remove_user(self, username: str) -> bool:
         """Remove a user.
@@ -120,17 +107,12 @@ class SQLAlchemyUserstore(AbstractWritableUserstore):
         """
         if not _can_be_name(username):
             return False
-        return self._write(lambda connection: self._accounts.remove(connection, username))
+        return self._write(lambda connection: self._tables.remove(connection, username))
 
     def _update(self, username: str, values: dict[str, Any], where: dict[str, Any]) -> bool:
         if not _can_be_name(username):
             return False
-        return self._write(lambda connection: self._accounts.update(connection, username, values, where))
-
-    def _write(self, work: Callable[[Connection], T]) -> T:
-        if not self._has_schema:
-            self.create_schema()
-        return self._database.write(work)
+        return self._write(lambda connection: self._tables.update(connection, username, values, where))
 
 
 def _can_be_name(name: str) -> bool:
