@@ -5,7 +5,7 @@
     SecuRESTError
     ├── ConfigurationError              the developer's: raised at set-up, or 500 at the first request
     │   └── MissingDependencyError      also an ImportError; its text is the pip command to run
-    ├── AuthenticationError             these credentials are mine, and they are wrong
+    ├── AuthenticationError             these credentials are mine, and they are wrong; raised in a view, answers 401
     │   ├── BadCredentialsError
     │   │   └── ExpiredCredentialsError they were right once
     │   └── AccountStatusError          right credentials, but the account may not be used
@@ -17,6 +17,8 @@ errors are for the log alone; a client is never told them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class SecuRESTError(Exception):
@@ -42,7 +44,21 @@ class MissingDependencyError(ConfigurationError, ImportError):
 
 
 class AuthenticationError(SecuRESTError):
-    """Say that the request carries credentials of this provider, and that they are wrong."""
+    """Say that the request carries credentials of this provider, and that they are wrong.
+
+    Raised in a view it answers 401, with the challenges of the view's chain.
+
+    :param challenge: takes the place of the provider's own challenge in the answer to this request, for example one
+        with ``stale=true`` (RFC 7616, section 3.3); one challenge, or a list of them
+    :param account: the name of the account that was tried, for the log; never a password
+    """
+
+    def __init__(
+        self, *message: object, challenge: str | Sequence[str] | None = None, account: str | None = None
+    ) -> None:
+        super().__init__(*message)
+        self.challenge = challenge
+        self.account = account
 
 
 class BadCredentialsError(AuthenticationError):

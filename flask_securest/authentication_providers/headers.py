@@ -17,7 +17,24 @@ from ..errors import BadCredentialsError, ConfigurationError
 #: header line; one that does not must not make us hash or decode megabytes (CWE-400).
 MAX_CREDENTIALS_BYTES = 8192
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_NAME = _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+
+class Token(str):
+    """Be the value of a challenge's parameter that is written without quotes, as some schemes ask for it.
+
+    RFC 7616, section 3.3 asks for it for ``stale``, ``algorithm`` and ``userhash``.
+
+    :raises ValueError: it is no token (RFC 9110, section 5.6.2)
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: str) -> Token:
+        """Return it, checked."""
+        if not _TOKEN.fullmatch(value):
+            raise ValueError(f"only a token can be written without quotes, and {value!r} is none")
+        return super().__new__(cls, value)
 
 
 @lru_cache(maxsize=256)
@@ -79,19 +96,25 @@ def to_bytes(value: str) -> bytes | None:
 
 
 def format_challenge(scheme: str, **parameters: str | None) -> str:
-    r"""Return a challenge with every parameter as a quoted string (RFC 9110, section 11.6.1).
+    r"""Return a challenge with its parameters as quoted strings (RFC 9110, section 11.6.1).
 
     Werkzeug's own writes ``Basic realm=api``, which section 11.5 does not allow for the realm.
 
     :param scheme: for example ``"Basic"``
-    :param parameters: those that are ``None`` are left out
+    :param parameters: those that are ``None`` are left out, and those that are a :class:`Token` have no quotes
 
     >>> format_challenge("Basic", realm='the "inner" circle', charset="UTF-8", error=None)
     'Basic realm="the \\"inner\\" circle", charset="UTF-8"'
+    >>> format_challenge("Digest", realm="api", nonce="5TsQWLVdgBdmrQ0", stale=Token("true"))
+    'Digest realm="api", nonce="5TsQWLVdgBdmrQ0", stale=true'
     """
-    quoted = (
-        '{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"'))
+    written = (
+        f"{name}={value if isinstance(value, Token) else _quote(value)}"
         for name, value in parameters.items()
         if value is not None
     )
-    return f"{scheme} {', '.join(quoted)}"
+    return f"{scheme} {', '.join(written)}"
+
+
+def _quote(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
