@@ -1,28 +1,26 @@
-"""Put the guards around an Api, whenever and however it is set up.
+"""Attach a guard to an Api, whenever and however it is set up, or to an application with all its Apis.
 
-What is guarded is looked for in ``app.view_functions`` after everything that may have added to them: attaching, a
-later ``add_resource`` or ``init_app``, and the registration of a Blueprint. What the guards do on each request stands
-in :mod:`flask_securest.gate`.
+What the Api adds passes ``add_url_rule`` of its application, where :mod:`flask_securest.guarded_app` looks at it. What
+is attached here tells it which Api that is, and which applications there are to look at.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from typing import Any, cast
 
-from flask import Blueprint, Flask, current_app
+from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
-from flask.views import http_method_funcs
-from flask_restful import Api, Resource
+from flask_restful import Api
 
 from .checks import require_type
 from .errors import ConfigurationError
-from .gate import GuardedApp, full_endpoint
-from .guard import ApiGuard, GuardedView
-from .resolution import resolve_rule
+from .guard import ApiGuard
+from .guarded_app import GuardedApp
+from .owners import full_endpoint
+from .tracing import API_MARK
 
 _ATTACHMENT = "__flask_securest_attachment__"  # on a guarded Api
 
@@ -38,7 +36,7 @@ def attach(api: Api, guard: ApiGuard, app: Flask | None) -> None:
     :param app: the application, where the Api has kept no reference to it
     :raises ConfigurationError: it cannot be guarded, or another guard guards it
     """
-    require_type(api, Api, "api")
+    require_api(api, "api")
     if app is not None:
         require_type(app, Flask, "app")
     attachment: Attachment | None = vars(api).get(_ATTACHMENT)
@@ -50,12 +48,14 @@ def attach(api: Api, guard: ApiGuard, app: Flask | None) -> None:
             "the init_app of this Api has already run, and the Api has kept no reference to its application: "
             "say SecuREST(api, app=app) or securest.init_api(api, app=app)"
         )
+    for known in apps:
+        GuardedApp.of(known).refuse_late_take_over(guard)
     if attachment is None:
         attachment = Attachment(api, guard)
         setattr(api, _ATTACHMENT, attachment)
     for known in apps:
         # The same pair twice changes nothing.
-        if not GuardedApp.of(known).knows(api):
+        if not GuardedApp.of(known).owners.knows(api):
             attachment.guard_app(known)
 
 
@@ -64,6 +64,35 @@ def _find_app(api: Api) -> Flask | None:
     if api.blueprint_setup is not None:
         return api.blueprint_setup.app  # type: ignore[no-any-return]
     return api.app if isinstance(api.app, Flask) else None
+
+
+def attach_to_app(app: Flask, guard: ApiGuard, unguarded: Iterable[Api]) -> None:
+    """Guard every Api of an application that nobody guards by name, those to come included.
+
+    :param app: the application
+    :param guard: who guards them
+    :param unguarded: Apis that are open on purpose
+    :raises ConfigurationError: another guard does, or something is wrong with a view
+    """
+    require_type(app, Flask, "app")
+    GuardedApp.of(app).add_all(guard, unguarded)
+
+
+def require_api(api: object, what: str) -> None:
+    """Raise if something is no Api.
+
+    :param api: the argument
+    :param what: how the error calls it
+    :raises ConfigurationError: says what is wanted; with its module, for other libraries have an Api, too
+    """
+    if not isinstance(api, Api):
+        found = api if isinstance(api, type) else type(api)
+        name = f"{found.__module__}.{found.__qualname__}"
+        raise ConfigurationError(
+            f"{what} must be an Api object, of the class flask_restful.Api or a subclass; it is "
+            f"{f'the class {name} itself' if isinstance(api, type) else f'of type {name}'}. Give the flask_restful.Api "
+            "(find the line Api(app)), or the application to guard every Api of it: SecuREST(app)"
+        )
 
 
 class Attachment:
@@ -78,69 +107,78 @@ class Attachment:
         self.guard = guard
         # On this Api alone: the class has others, which must stay as they are.
         for name in ("add_resource", "_register_view"):
-            setattr(api, name, self._guarding_what_is_added(getattr(api, name)))
-        self._init_app = api._init_app
-        api._init_app = self._init_and_guard_app
+            setattr(api, name, self._telling_what_is_added(getattr(api, name)))
+        api._init_app = self._guarding_app(api._init_app)
+        api.init_app = self._watching_blueprint(api.init_app)
+        api.output = self._marking(api.output)
         if api.blueprint is not None:
             self._guard_when_registered(api.blueprint)
 
-    def _guarding_what_is_added(self, add: Callable[..., None]) -> Callable[..., None]:
-        """Return a function that does what ``add`` does, and guards what came of it.
+    def _telling_what_is_added(self, add: Callable[..., None]) -> Callable[..., None]:
+        """Return a function that does what ``add`` does, and tells the application meanwhile whose views come.
 
         :param add: ``Api.add_resource(resource, *urls, ...)``, or ``Api._register_view(app, resource, *urls, ...)``,
             which the other one calls, unless a subclass goes its own way
         """
 
         @functools.wraps(add)
-        def add_and_guard(*args: Any, **kwargs: Any) -> None:
+        def add_and_tell(*args: Any, **kwargs: Any) -> None:
             app = args[0] if args and isinstance(args[0], Flask) else _find_app(self.api)
             resource = next((each for each in args[:2] if isinstance(each, type)), None)
-            with self._guarding_new_views(app, resource):
+            with ExitStack() as stack:
+                if app is not None:
+                    stack.enter_context(GuardedApp.of(app).owners.adding(self.api, resource))
                 add(*args, **kwargs)
-            if self.api.blueprint is not None and self.api.blueprint_setup is None:
+
+        return add_and_tell
+
+    def _guarding_app(self, init_app: Callable[[Flask], None]) -> Callable[[Flask], None]:
+        """Return what takes the place of ``Api._init_app``, which is called for Blueprints, too."""
+
+        @functools.wraps(init_app)
+        def init_and_guard(app: Flask) -> None:
+            guarded_app = GuardedApp.of(app)
+            guarded_app.add(self.api, self.guard)
+            with guarded_app.owners.adding(self.api, None):
+                init_app(app)
+
+        return init_and_guard
+
+    def _watching_blueprint(self, init_app: Callable[..., None]) -> Callable[..., None]:
+        """Return what takes the place of ``Api.init_app``, which may give the Api a Blueprint."""
+
+        @functools.wraps(init_app)
+        def init_and_watch(*args: Any, **kwargs: Any) -> None:
+            init_app(*args, **kwargs)
+            if self.api.blueprint is not None:
                 self._guard_when_registered(self.api.blueprint)
 
-        return add_and_guard
+        return init_and_watch
 
-    def _init_and_guard_app(self, app: Flask) -> None:
-        """Do what ``Api._init_app`` does, and guard the application.
+    def _marking(self, output: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what takes the place of ``Api.output``: it marks what comes of it, for whoever registers that."""
 
-        A Blueprint's own views come later, see :meth:`_guard_when_registered`.
-        """
-        with self._guarding_new_views(app, None):
-            self._init_app(app)
+        @functools.wraps(output)
+        def output_and_mark(*args: Any, **kwargs: Any) -> Any:
+            view = output(*args, **kwargs)
+            with suppress(AttributeError):  # then it has to be found in another way, or is an error
+                setattr(view, API_MARK, self.api)
+            return view
 
-    @contextmanager
-    def _guarding_new_views(self, app: Flask | None, resource: type | None) -> Iterator[None]:
-        """Guard every view function that gets into ``app`` meanwhile, under whatever name, and be it half-done."""
-        if app is None:
-            yield
-            return
-        guarded_app = GuardedApp.of(app)
-        guarded_app.add(self.api, self.guard)
-        before = dict(app.view_functions)
-        try:
-            yield
-        finally:
-            new = [name for name, function in app.view_functions.items() if before.get(name) is not function]
-            views = [guarded_app.guard_view(endpoint, self.api, self.guard, resource) for endpoint in new]
-        for view in views:
-            _check(view)
+        return output_and_mark
 
     def _guard_when_registered(self, blueprint: Blueprint) -> None:
-        """See to it that what has been added to ``blueprint`` so far is guarded wherever it gets registered.
+        """See to it that an application is guarded from the moment at which ``blueprint`` is registered there.
 
-        What is added to a Blueprint reaches an application when the Blueprint is registered there, by functions that
-        are called one after the other; ours has to come after them. (By hand, for ``blueprint.record`` refuses after
-        the first registration, and there may be a second application.)
+        What has been added to a Blueprint reaches an application by functions that are called one after the other; ours
+        has to be the first. (By hand, for ``blueprint.record`` appends, and refuses after the first registration.)
         """
-        deferred = blueprint.deferred_functions
-        if self._guard_registered in deferred:
-            deferred.remove(self._guard_registered)
-        deferred.append(self._guard_registered)
+        if self._guard_registered not in blueprint.deferred_functions:
+            blueprint.deferred_functions.insert(0, self._guard_registered)
 
     def _guard_registered(self, state: BlueprintSetupState) -> None:
-        self.guard_app(cast(Flask, state.app))  # Flask declares the base class that it shares with Quart
+        # Flask declares the base class that it shares with Quart.
+        GuardedApp.of(cast(Flask, state.app)).add(self.api, self.guard)
 
     def guard_app(self, app: Flask) -> None:
         """Guard all views of this Api in an application.
@@ -149,8 +187,7 @@ class Attachment:
         :raises ConfigurationError: one of them is not there, so that there may be an open view under another name; or
             the rules of one make no sense
         """
-        guarded_app = GuardedApp.of(app)
-        guarded_app.add(self.api, self.guard)
+        GuardedApp.of(app).add(self.api, self.guard)
         if self.api.blueprint is not None and self.api.blueprint not in app.blueprints.values():
             return  # its views come when it is registered
         for name in list(self.api.endpoints):
@@ -161,59 +198,3 @@ class Attachment:
                     "application that the Api belongs to (app=...)? Was the Resource added without a URL? Or has a "
                     "decorator of the Api changed the name of the view? Then it needs functools.wraps."
                 )
-            _check(guarded_app.guard_view(endpoint, self.api, self.guard))
-
-
-def _check(view: GuardedView) -> None:
-    """Raise if a view could only ever be refused, and prepare its class.
-
-    :raises ConfigurationError: its Resource cannot be told, or its rules make no sense
-    """
-    if view.resource is None:
-        raise ConfigurationError(
-            f"a decorator of the view {view.endpoint!r} hides which Resource it is: it needs functools.wraps"
-        )
-    _make_coroutines_work(view.resource)
-    for verb in getattr(view.resource, "methods", None) or ():
-        resolve_rule(view.resource, verb)
-
-
-def _make_coroutines_work(resource: Any) -> None:
-    """Let ``async def`` methods of a Resource class be awaited.
-
-    Flask awaits the views that it calls itself; Flask-RESTful calls the methods of a Resource, and would try to render
-    the coroutine. ``method_decorators`` is its own place for this. Ours comes last, and leaves alone what another one
-    has awaited already.
-    """
-    if getattr(resource, "dispatch_request", None) is not Resource.dispatch_request:
-        return  # it calls its methods itself
-    verbs = [verb for verb in http_method_funcs if inspect.iscoroutinefunction(getattr(resource, verb, None))]
-    decorators = resource.method_decorators
-    if not verbs or not isinstance(decorators, Iterable):
-        return
-    if not isinstance(decorators, Mapping):
-        if _awaiting not in decorators:
-            resource.method_decorators = [*decorators, _awaiting]
-        return
-    if "get" in verbs and getattr(resource, "head", None) is None:
-        verbs.append("head")  # it runs get, with the decorators of head
-    missing = [verb for verb in verbs if _awaiting not in decorators.get(verb, ())]
-    added = {verb: [*decorators.get(verb, ()), _awaiting] for verb in missing}
-    resource.method_decorators = {**decorators, **added}
-
-
-def _awaiting(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that calls ``method`` and, if it answers with a coroutine, returns what that comes to."""
-
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        answer = method(*args, **kwargs)
-        if not inspect.iscoroutine(answer):
-            return answer
-
-        async def wait() -> Any:
-            return await answer
-
-        return current_app.ensure_sync(wait)()
-
-    return call

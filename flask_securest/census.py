@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .errors import ConfigurationError
-from .gate import GuardedApp
-from .guard import ApiGuard
-from .resolution import Rule, answers, resolve_rule
+from .guard import ApiGuard, GuardedView
+from .guarded_app import GuardedApp
+from .resolution import Rule, answers
 from .rules import Access
 
 
@@ -36,13 +36,13 @@ class Route(NamedTuple):
 
 
 def take_census(guard: ApiGuard) -> Iterator[Route]:
-    """Yield the methods of all URLs that are guarded.
+    """Yield the methods of all URLs that are guarded, and of those with rules that nobody enforces, as broken.
 
     HEAD is left out where it runs ``get``, and so is OPTIONS where Flask answers it itself.
 
     :param guard: by whom
     """
-    for app in {view.app for view in guard.views}:
+    for app in list(guard.apps):
         guarded_app = GuardedApp.of(app)
         for url_rule in app.url_map.iter_rules():
             view = guarded_app.find_view(url_rule.endpoint)
@@ -51,22 +51,26 @@ def take_census(guard: ApiGuard) -> Iterator[Route]:
             for verb in url_rule.methods or ():
                 if verb == "OPTIONS" and getattr(url_rule, "provide_automatic_options", False):
                     continue
-                if verb == "HEAD" and not answers(view.resource or object, "head"):
+                if verb == "HEAD" and not _has_head(view):
                     continue
-                yield Route(url_rule.rule, verb, url_rule.endpoint, *_describe(guard, view.resource or object, verb))
+                yield Route(url_rule.rule, verb, url_rule.endpoint, *_describe(view, verb))
 
 
-def _describe(guard: ApiGuard, resource: type, verb: str) -> tuple[str, tuple[str, ...], str, str, str]:
+def _has_head(view: GuardedView) -> bool:
+    return isinstance(view.resource, type) and answers(view.resource, "head")
+
+
+def _describe(view: GuardedView, verb: str) -> tuple[str, tuple[str, ...], str, str, str]:
     try:
-        rule = resolve_rule(resource, verb)
-        asked = () if rule.access is Access.PUBLIC else _name_providers(guard, rule)
+        rule = view.resolve_rule(verb)
+        asked = () if rule.access is Access.PUBLIC else _name_providers(view.guard, rule)
     except ConfigurationError as error:
         return "broken", (), "", str(error), ""
     return rule.access.value, asked, str(rule.requirement), rule.reason or "", rule.source
 
 
 def _name_providers(guard: ApiGuard, rule: Rule) -> tuple[str, ...]:
-    providers = guard.find_providers(rule)
+    providers = guard.settings.find_providers(rule.authenticators)
     if not providers:
         raise ConfigurationError("there is no authentication provider to ask")
     return tuple(name for name, _ in providers)

@@ -1,47 +1,24 @@
 """Ask the providers of a chain in turn, until one of them knows the caller: the one place that authenticates.
 
-What a provider may answer, and what follows from it, is the table of :class:`Answer`. A chain needs no application:
-it takes a request and returns an :class:`Outcome`.
+What a provider may answer, and what follows from it, is the table of :class:`~flask_securest.answers.Answer`. A chain
+needs no application: it takes a request and returns an :class:`Outcome`.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from time import perf_counter
 from typing import NamedTuple
 
-from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
+from .answers import ANSWERS, Answer, Asked, Key
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
 from .checks import require_list
-from .errors import (
-    AccountStatusError,
-    AuthenticationError,
-    BackendError,
-    ConfigurationError,
-    ExpiredCredentialsError,
-)
-from .logs import forget_frames
-from .models import Identity, require_user
+from .errors import ConfigurationError
+from .models import Identity
 from .userstores.abstract import AbstractUserstore
-
-
-class Answer(enum.Enum):
-    """What a provider has said, and what the chain does then."""
-
-    VERIFIED = "verified"  # stops: the request goes on
-    NO_CREDENTIALS = "no credentials"  # asks the next
-    WRONG_CREDENTIALS = "wrong credentials"  # asks the next
-    ACCOUNT_STATUS = "account may not be used"  # stops
-    BACKEND_DOWN = "back end down"  # asks the next
-    OWN_REFUSAL = "refused in its own words"  # stops
-    BUG = "bug"  # stops
-
 
 # On every request's way; looking an enum's member up costs more than the rest of a line.
 _VERIFIED = Answer.VERIFIED
@@ -116,6 +93,7 @@ class Chain:
             provider.check_configuration(userstore)
             headers += require_list(provider.credential_headers, f"credential_headers of the provider {name!r}")
         self._environ_keys = frozenset(map(environ_key, headers))
+        self._asked = [(name, provider, (id(provider), id(userstore))) for name, provider in self.providers]
 
     def has_credentials(self, request: Request) -> bool:
         """Return whether a request has any header in which credentials of this chain travel, be it a blank one.
@@ -130,28 +108,29 @@ class Chain:
         :param request: the request
         :param timed: whether to take down how long each of them takes
         """
+        answers: dict[Key, Asked] | None = request.__dict__.get(ANSWERS)
+        if answers is None:
+            # As everything here that several threads may do at once: the first one wins.
+            answers = request.__dict__.setdefault(ANSWERS, {})
         trail: _Trail = []
-        for name, provider in self.providers:
-            started = perf_counter() if timed else None
-            try:
-                said = provider.authenticate(request, self.userstore)
-                if said is None:
-                    trail.append((name, _NO_CREDENTIALS, None, started and perf_counter() - started))
-                    continue
-                identity = said if type(said) is Identity and said.provider == name else _read_identity(said, name)
-                # Looked at here and not in the providers, so that none of them can forget it.
-                if not identity.user.active:
-                    raise AccountStatusError("the account is not active")
-                if identity.expires_at is not None and identity.expires_at <= datetime.now(timezone.utc):
-                    raise ExpiredCredentialsError("the credentials have expired")
-            except Exception as error:
-                answer = _read_error(error)
-                trail.append((name, answer, error, started and perf_counter() - started))
-                if answer in _FINAL:
-                    return Outcome(answer, trail, error=error)
-            else:
-                trail.append((name, _VERIFIED, None, started and perf_counter() - started))
+        for name, provider, key in self._asked:
+            asked = answers.get(key)
+            if asked is None:
+                mine = Asked(provider, self.userstore)
+                asked = answers.setdefault(key, mine)
+                if asked is mine:
+                    asked.ask(name, request, timed=timed)
+            answer, error = asked.answer, asked.error
+            if asked.under_way.locked():
+                answer, error = asked.wait()
+            trail.append((name, answer, error, asked.seconds))
+            if answer is _VERIFIED and asked.identity is not None:
+                identity = asked.identity
+                if identity.provider != name:
+                    identity = identity.vouched_by(name)
                 return Outcome(_VERIFIED, trail, identity, provider)
+            if answer in _FINAL:
+                return Outcome(answer, trail, error=error)
         return _sum_up(trail)
 
 
@@ -162,39 +141,3 @@ def _sum_up(trail: _Trail) -> Outcome:
             if said is answer:
                 return Outcome(answer, trail, error=error)
     return Outcome(_NO_CREDENTIALS, trail)
-
-
-def _read_identity(said: object, provider: str) -> Identity:
-    """Return the identity that a provider has vouched for.
-
-    :raises TypeError: what was said is no user
-    """
-    return said.vouched_by(provider) if isinstance(said, Identity) else Identity(require_user(said), provider)
-
-
-def _read_error(error: Exception) -> Answer:
-    """Return what an error of a provider means."""
-    if isinstance(error, AccountStatusError):
-        answer = Answer.ACCOUNT_STATUS
-    elif isinstance(error, AuthenticationError):
-        answer = Answer.WRONG_CREDENTIALS
-    elif isinstance(error, BackendError):
-        answer = Answer.BACKEND_DOWN
-    elif isinstance(error, HTTPException) and status_of(error) >= 400:
-        answer = Answer.OWN_REFUSAL
-    else:
-        return Answer.BUG
-    # It is expected: nobody reads its traceback.
-    forget_frames(error)
-    return answer
-
-
-def status_of(error: HTTPException) -> int:
-    """Return the status with which Werkzeug answers an ``HTTPException``.
-
-    :param error: the exception. One that was made around a Response (``abort(Response("welcome"))``) has the status of
-        that one, which may well be 200.
-    """
-    if error.response is not None:
-        return error.response.status_code
-    return error.code or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,39 @@ def require_type(value: object, expected: type, what: str) -> None:
     article = "an" if expected.__name__[0] in "AEIOU" else "a"
     found = f"the class {value.__name__} itself" if isinstance(value, type) else f"of type {type(value).__name__}"
     raise ConfigurationError(f"{what} must be {article} {expected.__name__} object; it is {found}")
+
+
+def require_callable_with(target: object, method: str, *parameters: str) -> None:
+    """Raise if a method of somebody else cannot be called as it is going to be: each request would be a 500.
+
+    :param target: the object
+    :param method: the name of the method
+    :param parameters: what it is going to be called with, in this order
+    :raises ConfigurationError: it cannot be, or would have to be awaited
+    """
+    require_callable(getattr(target, method, None), f"{type(target).__name__}.{method}", *parameters)
+
+
+def require_callable(function: Any, what: str, *parameters: str, may_be_async: bool = False) -> None:
+    """Raise if a function cannot be called as it is going to be.
+
+    :param function: the function
+    :param what: how the error calls it
+    :param parameters: what it is going to be called with, in this order
+    :param may_be_async: whether it may be an ``async def``
+    :raises ConfigurationError: it cannot be
+    """
+    called = f"({', '.join(parameters)})"
+    if not callable(function):
+        raise ConfigurationError(f"{what} must be a function {called}, not of type {type(function).__name__}")
+    if not may_be_async and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        raise ConfigurationError(f"{what}{called} must not be async: it is called, and not awaited")
+    try:
+        inspect.signature(function).bind(*parameters)
+    except TypeError as error:
+        raise ConfigurationError(f"{what} must take {called}: {error}") from None
+    except ValueError:
+        return  # written in C: it does not tell
 
 
 def require_list(values: Any, what: str) -> list[Any]:

@@ -4,22 +4,34 @@ The answer is kept on the request object and never in ``flask.g``: a nested test
 ``test_request_context`` shares ``g`` with the request around it, and would see that one's user. The request
 object is each request's own, with threads, greenlets and coroutines alike.
 
+Whoever asks first, while the application's ``before_request`` functions run, has the caller found out. Later on it is
+only read.
+
 A guarded view may call another one, which may be public, or guarded by another chain, and so has a caller of its own;
 and it may call several at once, in threads or coroutines. Such a call has its verdict in a context variable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, final
 
 from flask import Request, has_request_context, request
 from werkzeug.local import LocalProxy
 
 from .models import Identity, UserModel
 
-#: Where a request object keeps, in its ``__dict__``, the verdict by which it came through the gate.
+# Where a request object keeps things, in its ``__dict__``.
+
+#: The verdict by which it came through the gate.
 IN_FORCE = "flask_securest.in_force"
+
+#: Who sent it, as far as that is known without such a verdict.
+CALLER = "flask_securest.caller"
+
+#: Whom to ask who sent it, while hooks run: a function. ``None`` while it is asked, ``False`` once it could not tell.
+ASK = "flask_securest.ask"
 
 
 class Caller(NamedTuple):
@@ -56,15 +68,53 @@ def get_in_force(request: Request) -> HasCaller | None:
 
 
 def get_caller() -> Caller:
-    """Return who sent the current request; anonymous where there is no request."""
+    """Return who sent the current request; anonymous where there is no request. It never raises."""
     if not has_request_context():
         return ANONYMOUS
-    verdict = get_in_force(request._get_current_object())  # type: ignore[attr-defined]
-    return ANONYMOUS if verdict is None else verdict.caller
+    current: Request = request._get_current_object()  # type: ignore[attr-defined]
+    verdict = get_in_force(current)
+    if verdict is not None:
+        return verdict.caller
+    known: Caller | None = current.__dict__.get(CALLER)
+    if known is not None:
+        return known
+    ask: Callable[[Request], Caller] | Literal[False] | None = current.__dict__.get(ASK)
+    return ask(current) if ask else ANONYMOUS
+
+
+@final
+class Nobody:
+    """Be the type of ``current_user`` and ``current_identity`` for an anonymous caller: false, and without attributes.
+
+    There is no object of it. It is there for type checkers: ``if current_user:`` tells them that there is somebody.
+    """
+
+    def __bool__(self) -> Literal[False]:
+        """Return that there is nobody."""
+        return False
+
+
+class _CallerProxy(LocalProxy[Any]):
+    """Say of an anonymous caller that it is one, where ``None`` would say that it has no such attribute."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of what is found.
+
+        :raises AttributeError: nobody is authenticated, or it has no such attribute
+        """
+        found = self._get_current_object()
+        if found is None and not hasattr(None, name):
+            raise AttributeError(
+                f"there is no {name!r}, for nobody is authenticated in this request, or there is no request: the view "
+                'is public or optional, or none that is guarded. Ask first: "if current_user:"'
+            )
+        return getattr(found, name)
 
 
 #: The verified caller of the current request. False when nobody is authenticated, or outside of a request.
-current_identity: Identity = LocalProxy(lambda: get_caller().identity)  # type: ignore[assignment]
+current_identity: Identity | Nobody = _CallerProxy(lambda: get_caller().identity)  # type: ignore[assignment]
 
 #: The user of :data:`current_identity`. False when nobody is authenticated, or outside of a request.
-current_user: UserModel = LocalProxy(lambda: getattr(get_caller().identity, "user", None))  # type: ignore[assignment]
+current_user: UserModel | Nobody = _CallerProxy(lambda: getattr(get_caller().identity, "user", None))

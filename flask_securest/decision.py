@@ -5,14 +5,16 @@ This is the policy decision point; in :mod:`flask_securest.gate` its verdicts ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
+from .answers import Answer, status_of
 from .authorization_providers.abstract import AbstractAuthorizationProvider, Decision, Target
-from .chain import Answer, Chain, Outcome, status_of
+from .chain import Chain, Outcome
 from .current import ANONYMOUS, Caller
 from .errors import AuthenticationError, AuthorizationError, BackendError
 from .logs import forget_frames, message_of
@@ -38,6 +40,8 @@ class Verdict:
     :param outcome: what the chain has found out; ``None`` where it did not run
     :param error: why it is refused
     :param insufficient_scope: whether credentials with more scopes would have been enough
+    :param arguments: the view arguments that it holds for; ``None``: for any
+    :param is_reported: whether the refusal has been logged and signalled
     """
 
     policy: Policy
@@ -45,6 +49,8 @@ class Verdict:
     outcome: Outcome | None = None
     error: Exception | None = None
     insufficient_scope: bool = False
+    arguments: Mapping[str, Any] | None = None
+    is_reported: bool = False
 
     @property
     def target(self) -> Target:
@@ -80,10 +86,25 @@ class Verdict:
         parts = []
         for attempt in self.outcome.attempts if self.outcome is not None else ():
             said = f" {_quote(attempt.error)}" if attempt.error is not None else ""
-            parts.append(f"{attempt.provider}: {attempt.answer.value}{said}")
+            parts.append(f"{attempt.provider}: {attempt.answer.value}{said}{_name_account(attempt.error)}")
         if self.error is not None and (self.outcome is None or self.identity is not None):
             parts.append(f"{type(self.error).__name__}: {_quote(self.error)}")
         return "; ".join(parts)
+
+
+#: The longest part of a name that is logged: it comes from outside.
+_MOST_CHARACTERS = 64
+
+
+def _name_account(error: BaseException | None) -> str:
+    """Return which account was tried: whoever reads the log must see that one is being guessed at (CWE-778).
+
+    The name is quoted, so that nothing in it can begin a line of its own (CWE-117).
+    """
+    account = getattr(error, "account", None)
+    if not isinstance(account, str):
+        return ""
+    return f" for {account[:_MOST_CHARACTERS]!r}{'...' if len(account) > _MOST_CHARACTERS else ''}"
 
 
 def _quote(error: BaseException) -> str:
@@ -150,21 +171,16 @@ class ChainPolicy(Policy):
         self._chain = chain
         self._authorization_provider = authorization_provider
 
-    def decide(self, request: Request, earlier: Iterable[Verdict], *, timed: bool) -> Verdict:
+    def decide(self, request: Request, *, timed: bool) -> Verdict:
         """Return the verdict on a request.
 
+        Who sent a request does not depend on what it asks for, and is found out once. Whether it may go on does.
+
         :param request: the request
-        :param earlier: the verdicts that there are on this very request. What the chain has found out for one of them
-            holds for all: who sent a request does not depend on what it asks for. Whether it may go on does.
         :param timed: whether to take down how long each provider takes
         :raises Exception: a bug of an authorization provider, or a user whose attributes are not what they should be
         """
-        for verdict in earlier:
-            if verdict.policy.chain is self._chain and verdict.outcome is not None:
-                outcome = verdict.outcome
-                break
-        else:
-            outcome = self._chain.authenticate(request, timed=timed)
+        outcome = self._chain.authenticate(request, timed=timed)
         identity = outcome.identity
         if identity is None:
             return self._decide_unknown(request, outcome)
@@ -175,6 +191,15 @@ class ChainPolicy(Policy):
         if self._authorization_provider is not None:
             return self._authorize(self._authorization_provider, identity, outcome)
         return Verdict(self, None, outcome)
+
+    def ask(self, request: Request, *, timed: bool) -> Caller:
+        """Return who sent a request, whatever it may do.
+
+        :param request: the request
+        :param timed: whether to take down how long each provider takes
+        """
+        outcome = self._chain.authenticate(request, timed=timed)
+        return Caller(outcome.identity, outcome.provider)
 
     def _decide_unknown(self, request: Request, outcome: Outcome) -> Verdict:
         """Return the verdict on a request for which no provider has vouched."""
@@ -190,11 +215,17 @@ class ChainPolicy(Policy):
         return Verdict(self, _STATUS_OF_ANSWER.get(outcome.answer, 500), outcome, outcome.error)
 
     def _authorize(self, provider: AbstractAuthorizationProvider, identity: Identity, outcome: Outcome) -> Verdict:
+        refusal: AuthorizationError | BackendError
         try:
             decision = provider.authorize(identity, self.target)
         except (AuthorizationError, BackendError) as error:
-            forget_frames(error)
-            return Verdict(self, 403 if isinstance(error, AuthorizationError) else 503, outcome, error)
+            refusal = error
+        else:
+            return self._read_decision(provider, decision, outcome)
+        forget_frames(refusal)
+        return Verdict(self, 403 if isinstance(refusal, AuthorizationError) else 503, outcome, refusal)
+
+    def _read_decision(self, provider: AbstractAuthorizationProvider, decision: Decision, outcome: Outcome) -> Verdict:
         if not isinstance(decision, Decision):
             raise TypeError(
                 f"{type(provider).__name__}.authorize must return a Decision, not {type(decision).__name__}"

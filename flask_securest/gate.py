@@ -1,47 +1,180 @@
-"""Stand in front of every Resource, on each request: the policy enforcement point.
+"""Stand in front of every view, on each request: the policy enforcement point.
 
 Each single place to hook into Flask and Flask-RESTful has a hole, so there are two guards over one verdict:
 
-- a *gate*, the first function of ``app.before_request_funcs``, which knows a guarded endpoint by its name or by the
-  mark on its view function. A cache or another decorator around a view, which would answer without calling it, comes
-  after the gate.
-- a *wrapper* around each view function, which is also there when a view function is called directly, or when the
-  ``before_request_funcs`` have been cleared.
+- a *gate*, around ``app.preprocess_request``. It comes after all ``before_request`` functions, whose other halves in
+  ``after_request`` run whatever happens, and before the view and everything that is put around it: a cache would answer
+  without calling the view. It knows a guarded endpoint by its view function and its name.
+- a *wrapper* around each view function, which is also there when a view function is called directly, or when the gate
+  has been lost.
 
-Whichever comes first asks for the verdict, the other sees the same one. Each alone keeps the Api closed. What happens
-inside of a guarded view comes after both: a decorator of the Api, or a Resource with a ``dispatch_request`` of its own,
-that changes the method of the request has to ask again itself.
+Whichever comes first asks for the verdict, the other sees the same one. Each alone keeps the Api closed. A decorator
+inside of a guarded view may change the method of the request after both: see :mod:`flask_securest.dispatching`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from flask import Flask, Request, request
-from flask_restful import Api
+from flask import Flask, Request, current_app, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .current import IN_FORCE, INNER_CALL
-from .errors import AuthorizationError, BackendError, ConfigurationError
-from .guard import ApiGuard, GuardedView
-from .rules import get_statement
+from .answers import forget_unable
+from .current import ANONYMOUS, ASK, CALLER, IN_FORCE, INNER_CALL, Caller
+from .guard import RAISED_IN_VIEWS, GuardedView
+from .preflights import has_body
 
 ViewFunction = Callable[..., Any]
 
-_MARK = "__flask_securest_view__"  # on a guarded view function; functools.wraps copies it to whatever is put around
+#: On a guarded view function: which view it is. ``functools.wraps`` copies it to whatever is put around.
+VIEW_MARK = "__flask_securest_view__"
+
+#: On the same: the view function as it was registered.
+_REGISTERED = "__flask_securest_registered__"
 
 _current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
+_NO_ARGUMENTS: Mapping[str, Any] = {}
 
-def wrap(function: ViewFunction, view: GuardedView) -> ViewFunction:
+
+class Known(NamedTuple):
+    """Hold what has been found out about an endpoint: its view function, and what guards it."""
+
+    function: ViewFunction | None
+    view: GuardedView | None
+
+
+class Gate:
+    """Stand between the hooks of one application and its views.
+
+    :param app: the application
+    :param known: what is known of its endpoints
+    :param look_up: finds out about one that is not known, or whose view function has been exchanged
+    """
+
+    def __init__(self, app: Flask, known: dict[str, Known], look_up: Callable[[str], Known]) -> None:
+        self._app = app
+        self._known = known
+        self._look_up = look_up
+        self._preprocess = app.preprocess_request
+        self._ask: Callable[[Request], Caller] = self.ask
+
+    def preprocess_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the place of ``app.preprocess_request``: call the hooks, and refuse who must not go on."""
+        current = _current_request()
+        current.__dict__[ASK] = self._ask
+        try:
+            answer = self._preprocess(*args, **kwargs)
+        except HTTPException as error:
+            # That is an answer, too; abort(Response("welcome")) is one of 200.
+            refusal = self._decide(current, error.get_response(current.environ))
+            if refusal is None:
+                raise
+            return refusal
+        except BaseException:
+            current.__dict__.pop(ASK, None)
+            raise
+        return self._decide(current, None) if answer is None else self._decide_on_answer(current, answer)
+
+    def ask(self, current: Request) -> Caller:
+        """Return who sent a request, for a hook that wants to know. It never raises: the gate says what is wrong.
+
+        :param current: the request
+        """
+        # Whatever asks while this is asking, such as a userstore or a log filter, is told that it is nobody.
+        current.__dict__[ASK] = None
+        caller = ANONYMOUS
+        try:
+            view = self._find_view(current)
+            if view is not None:
+                caller = view.guard.find_caller(current, view)
+        except Exception:  # noqa: S110  # the gate meets it again, and reports it
+            pass
+        if caller.identity is None:
+            current.__dict__[ASK] = False
+        else:
+            current.__dict__[CALLER] = caller
+        return caller
+
+    def _find_view(self, current: Request) -> GuardedView | None:
+        rule = current.url_rule
+        if rule is None:
+            return None  # 404, 405, or a redirect: nothing is going to be called
+        found = self._known.get(rule.endpoint)
+        # Another function may be there by now: a public one must not lend its rule to it (CWE-863).
+        if found is None or found[0] is not self._app.view_functions.get(rule.endpoint):
+            found = self._look_up(rule.endpoint)
+        return found[1]
+
+    def _decide(self, current: Request, answer: WerkzeugResponse | None) -> WerkzeugResponse | None:
+        """Return the refusal of a request; ``None`` if it goes on, or if nobody guards what it asks for.
+
+        :param current: the request
+        :param answer: what a hook has answered
+        """
+        # From here on nobody is found out any more: what runs later only reads.
+        asked = current.__dict__.pop(ASK, None)
+        view = self._find_view(current)
+        if view is None or (answer is not None and _has_last_word(answer.status_code)):
+            return None
+        automatic = current.method == "OPTIONS" and getattr(current.url_rule, "provide_automatic_options", False)
+        if automatic and (answer is None or not has_body(answer)):
+            # Flask answers it itself, or a hook does: a CORS preflight carries no credentials, and its answer no body.
+            return None
+        if asked is False:
+            forget_unable(current)
+        # A copy, for what comes between the gate and the view may change them.
+        arguments = dict(current.view_args) if current.view_args else _NO_ARGUMENTS
+        verdict = view.guard.judge(current, view, arguments)
+        if verdict.status is not None:
+            current.__dict__[CALLER] = verdict.caller if verdict.status == 403 else ANONYMOUS
+            refusal = view.guard.refuse(current, view, verdict)
+            if refusal is not None:
+                return refusal
+        current.__dict__[IN_FORCE] = verdict
+        return None
+
+    def _decide_on_answer(self, current: Request, answer: Any) -> Any:
+        """Return the answer of a hook, made into a response once, or the refusal that takes its place."""
+        view = self._find_view(current)
+        if view is None:
+            current.__dict__.pop(ASK, None)
+            return answer
+        try:
+            response = self._app.make_response(answer)
+        except Exception:
+            current.__dict__.pop(ASK, None)
+            if view.guard.mode == "report":
+                return answer  # Flask fails likewise, in its own place
+            raise
+        refusal = self._decide(current, response)
+        if refusal is None:
+            return response
+        response.close()
+        return refusal
+
+
+def _has_last_word(status: int) -> bool:
+    """Return whether an answer of a hook is sent, whoever asks: a redirect, 429, or that it is closed for maintenance.
+
+    What is below 300 may be the view's, out of a cache (CWE-524); and 304 says that it is the same as before.
+    """
+    return status >= 300 and status != 304
+
+
+def wrap(function: ViewFunction, view: GuardedView, registered: ViewFunction) -> ViewFunction:
     """Return a view function that is behind its guard.
 
-    :param function: the view function as it was registered
+    :param function: the view function
     :param view: which view it is
+    :param registered: what was registered: the function, or that with another guard of ours around it
     """
     inner_call = INNER_CALL.get
+    call = make_callable(function)
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -49,177 +182,89 @@ def wrap(function: ViewFunction, view: GuardedView) -> ViewFunction:
         inner = inner_call()
         # As get_in_force() does, without the cost of a call on every request. Nobody else puts any in force.
         verdict: Any = inner[1] if inner is not None and inner[0] is current else current.__dict__.get(IN_FORCE)
-        if verdict is None or verdict.policy.view is not view or verdict.policy.target.verb != current.method:
+        if (
+            verdict is None
+            or verdict.policy.view is not view
+            or verdict.policy.target.verb != current.method
+            or (verdict.arguments is not None and (args or verdict.arguments != kwargs))
+        ):
             # It did not come through the gate, or another view is calling this one, or somebody has changed the method
-            # of the request since.
-            return _judge_and_call(current, view, function, args, kwargs)
+            # of the request or the arguments of the view since.
+            return call_guarded(current, view, call, args, kwargs)
         try:
-            return function(*args, **kwargs)
-        except (AuthorizationError, BackendError) as error:
-            return view.guard.refuse_after_all(current, view, verdict, error)
+            return call(*args, **kwargs)
+        except RAISED_IN_VIEWS as error:
+            raised = error
+        return view.guard.refuse_after_all(current, view, verdict, raised)
 
-    setattr(guarded, _MARK, view)
+    setattr(guarded, VIEW_MARK, view)
+    setattr(guarded, _REGISTERED, registered)
     return guarded
 
 
-def _judge_and_call(current: Request, view: GuardedView, function: ViewFunction, args: Any, kwargs: Any) -> Any:
-    verdict = view.guard.judge(current, view)
+def call_guarded(current: Request, view: GuardedView, call: ViewFunction, args: Any, kwargs: Any) -> Any:
+    """Judge a call of a view function from within a request, and return what the view answers, or the refusal.
+
+    :param current: the request
+    :param view: the view
+    :param call: its function
+    :param args: its positional arguments
+    :param kwargs: its other arguments
+    """
+    verdict = view.guard.judge(current, view, {**kwargs, "*": args} if args else kwargs)
     if verdict.status is not None:
         refusal = view.guard.refuse(current, view, verdict)
         if refusal is not None:
             return refusal
     token = INNER_CALL.set((current, verdict))
     try:
-        return function(*args, **kwargs)
-    except (AuthorizationError, BackendError) as error:
-        return view.guard.refuse_after_all(current, view, verdict, error)
+        return call(*args, **kwargs)
+    except RAISED_IN_VIEWS as error:
+        raised = error
     finally:
         INNER_CALL.reset(token)
+    return view.guard.refuse_after_all(current, view, verdict, raised)
 
 
-class GuardedApp:
-    """Hold the guarded views of one application, and the gate in front of them.
+def make_callable(function: ViewFunction) -> ViewFunction:
+    """Return a function that can be called without waiting for it: Flask awaits only what it calls itself.
 
-    It is ``app.extensions["securest"]``.
-
-    :param app: the application
+    :param function: a view function, which may be an ``async def``
     """
+    if not inspect.iscoroutinefunction(function):
+        return function
 
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self._apis: list[tuple[Api, ApiGuard]] = []
-        self._views: dict[str, GuardedView] = {}
-        # By endpoint, for which view function this has been found out, and what.
-        self._known: dict[str, tuple[ViewFunction | None, GuardedView | None]] = {}
-        # By hand, for app.before_request() appends, and may not be called any more after the first request.
-        app.before_request_funcs.setdefault(None, []).insert(0, self._make_gate())
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return current_app.ensure_sync(function)(*args, **kwargs)
 
-    @classmethod
-    def of(cls, app: Flask) -> GuardedApp:
-        """Return the one of an application.
-
-        :param app: the application, or a proxy of it
-        """
-        app = getattr(app, "_get_current_object", lambda: app)()
-        guarded_app: GuardedApp | None = app.extensions.get("securest")
-        if guarded_app is None:
-            guarded_app = app.extensions["securest"] = cls(app)
-        return guarded_app
-
-    def knows(self, api: Api) -> bool:
-        """Return whether endpoints of this Api are taken into account.
-
-        :param api: the Api
-        """
-        return any(known is api for known, _ in self._apis)
-
-    def guards(self) -> list[ApiGuard]:
-        """Return who guards the Apis of this application, each once, in the order in which they came."""
-        return list({id(guard): guard for _, guard in self._apis}.values())
-
-    def add(self, api: Api, guard: ApiGuard) -> None:
-        """Take the endpoints of a guarded Api into account, those to come included.
-
-        :param api: the Api
-        :param guard: its guard
-        """
-        if not self.knows(api):
-            self._apis.append((api, guard))
-        self._known.clear()
-
-    def guard_view(self, endpoint: str, api: Api, guard: ApiGuard, resource: type | None = None) -> GuardedView:
-        """Put the wrapper around a view function, unless it is there.
-
-        The same function may be registered under several endpoints: each of them gets a wrapper.
-
-        :param endpoint: the endpoint, as the application knows it
-        :param api: the Api that it belongs to
-        :param guard: the guard of the Api
-        :param resource: the Resource class behind it, where the view function does not tell
-        :returns: what is guarded now
-        """
-        functions = self.app.view_functions
-        function = functions[endpoint]
-        resource = getattr(function, "view_class", resource)
-        for name in [name for name, other in functions.items() if other is function]:
-            view = self._views.get(name)
-            if view is None or (resource is not None and view.resource is not resource):
-                view = self._views[name] = GuardedView(self.app, api, guard, name, resource)
-            if getattr(function, _MARK, None) is not view:
-                functions[name] = wrap(function, view)
-        self._known.clear()
-        return self._views[endpoint]
-
-    def find_view(self, endpoint: str) -> GuardedView | None:
-        """Return the guarded view behind an endpoint, or ``None`` if it is not guarded.
-
-        :param endpoint: the endpoint, as the application knows it
-        """
-        return self._look_up(endpoint)[1]
-
-    def _look_up(self, endpoint: str) -> tuple[ViewFunction | None, GuardedView | None]:
-        function = self.app.view_functions.get(endpoint)
-        view: GuardedView | None = self._views.get(endpoint) or getattr(function, _MARK, None)
-        if view is None:
-            for api, guard in self._apis:
-                if any(full_endpoint(api, name) == endpoint for name in api.endpoints):
-                    resource = getattr(function, "view_class", None)
-                    view = self._views[endpoint] = GuardedView(self.app, api, guard, endpoint, resource)
-                    break
-        self._known[endpoint] = function, view
-        return function, view
-
-    def _make_gate(self) -> Callable[[], WerkzeugResponse | None]:
-        """Return the function that comes before everything else.
-
-        It is no bound method, for Flask asks on every request whether it is a coroutine function, and finds the answer
-        for a plain function soonest.
-        """
-        app, known, look_up = self.app, self._known, self._look_up
-
-        def gate() -> WerkzeugResponse | None:
-            current = _current_request()
-            rule = current.url_rule
-            if rule is None:
-                return None  # 404, 405, or a redirect: nothing is going to be called
-            endpoint = rule.endpoint
-            found = known.get(endpoint)
-            if found is None or found[0] is not app.view_functions.get(endpoint):
-                found = look_up(endpoint)
-            view = found[1]
-            if view is None:
-                self._refuse_plain_view_with_rule(found[0])
-                return None
-            if current.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
-                return None  # Flask answers it itself; a CORS preflight carries no credentials
-            verdict = view.guard.judge(current, view)
-            if verdict.status is not None:
-                refusal = view.guard.refuse(current, view, verdict)
-                if refusal is not None:
-                    return refusal
-            current.__dict__[IN_FORCE] = verdict
-            return None
-
-        return gate
-
-    def _refuse_plain_view_with_rule(self, function: ViewFunction | None) -> None:
-        """Raise if a view that nobody guards has a rule: its author believes that somebody does.
-
-        :raises ConfigurationError: it has one
-        """
-        if function is not None and get_statement(function).closes() and any(g.mode != "report" for _, g in self._apis):
-            raise ConfigurationError(
-                f"the view {function.__name__!r} has a rule, and is no Resource of a guarded Api: nobody enforces it"
-            )
+    return call
 
 
-def full_endpoint(api: Api, name: str) -> str:
-    """Return an endpoint of an Api as an application knows it.
+#: What all wrappers have in common, to tell them from what has been put around them, which has their marks, too.
+_CODE_OF_WRAPPERS = next(c for c in wrap.__code__.co_consts if getattr(c, "co_name", "") == "guarded")
 
-    Flask-RESTful registers views under the Blueprint's own name, even if it is nested, or was registered under another
-    one.
 
-    :param api: the Api
-    :param name: the endpoint as the Api knows it
+def is_wrapper(function: object) -> bool:
+    """Return whether this is what :func:`wrap` returns, and not something around it.
+
+    :param function: anything
     """
-    return name if api.blueprint is None else f"{api.blueprint.name}.{name}"
+    return getattr(function, "__code__", None) is _CODE_OF_WRAPPERS
+
+
+def find_view_of(function: Any) -> GuardedView | None:
+    """Return the view that a wrapper guards; ``None`` for what is none.
+
+    :param function: anything
+    """
+    return getattr(function, VIEW_MARK, None) if is_wrapper(function) else None
+
+
+def find_registered(function: Any) -> Any:
+    """Return a view function as it was registered, before a wrapper was put around it.
+
+    :param function: the view function
+    """
+    while is_wrapper(function):
+        function = getattr(function, _REGISTERED)
+    return function

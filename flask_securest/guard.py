@@ -2,66 +2,96 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from weakref import WeakSet
 
-from blinker import NamedSignal
 from flask import Flask, Request, Response, after_this_request
 from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .authorization_providers.abstract import AbstractAuthorizationProvider, Target
+from .authorization_providers.abstract import Target
 from .chain import Chain
+from .current import ANONYMOUS, CALLER, IN_FORCE, Caller
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy, Verdict
-from .errors import AuthorizationError, BackendError, ConfigurationError
-from .logs import forget_frames, get_logger
-from .models import Identity
-from .resolution import Rule, resolve_rule
-from .responses import ErrorHandler, add_identity_headers, make_refusal
-from .rules import USE_DEFAULT, Access, Authenticator
-from .signals import (
-    replaced_credentials_used,
-    request_authenticated,
-    request_refused,
-    request_would_be_refused,
-)
-from .userstores.abstract import AbstractUserstore
+from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
+from .logs import forget_frames
+from .preflights import has_body, is_preflight
+from .reports import Reporter
+from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rule
+from .responses import ErrorHandler, make_refusal
+from .rules import Access
+from .settings import Chains, Settings
 
-_log = get_logger(__name__)
-
-_VERDICTS = "flask_securest.verdicts"  # on a request: its verdicts, by their policies
+_VERDICTS = "flask_securest.verdicts"  # on a request: the verdicts on it
 
 #: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).
 _MOST_VERBS = 32
 
 Mode = Literal["enforce", "report"]
 
+#: What a view may raise, and with which status that is answered.
+RAISED_IN_VIEWS = (AuthenticationError, AuthorizationError, BackendError)
+
 
 class GuardedView:
     """Hold one guarded endpoint of an application.
 
     :param app: the application
-    :param api: the Api
+    :param api: the Api; ``None`` for a view that no Api has registered
     :param guard: who guards it
     :param endpoint: the endpoint as the application knows it
-    :param resource: the Resource class; ``None`` if it cannot be told
+    :param resource: the Resource or View class, or the function; ``None`` if it cannot be told
+    :param fault: what is wrong with how it has been set up: every request is refused
     """
 
-    __slots__ = ("__weakref__", "api", "app", "endpoint", "guard", "policies", "resource")
+    __slots__ = ("__weakref__", "api", "app", "endpoint", "fault", "guard", "policies", "resource")
 
-    def __init__(self, app: Flask, api: Api, guard: ApiGuard, endpoint: str, resource: type | None) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        api: Api | None,
+        guard: ApiGuard,
+        endpoint: str,
+        resource: type | ProtectedFunction | None,
+        fault: str | None = None,
+    ) -> None:
         self.app = app
         self.api = api
         self.guard = guard
         self.endpoint = endpoint
         self.resource = resource
+        self.fault = fault
         #: How requests with each verb are decided, as far as that has been worked out yet.
         self.policies: dict[str, AnyPolicy] = {}
         guard.views.add(self)
+
+    def hand_over(self, api: Api | None, guard: ApiGuard) -> None:
+        """Let another guard guard it from now on.
+
+        :param api: the Api
+        :param guard: who guards it
+        """
+        self.guard.views.discard(self)
+        guard.views.add(self)
+        self.api, self.guard, self.policies = api, guard, {}
+
+    def resolve_rule(self, verb: str) -> Rule:
+        """Return the rule of a verb.
+
+        :param verb: the request's method
+        :raises ConfigurationError: it makes no sense, or cannot be told
+        """
+        if self.fault is not None:
+            raise ConfigurationError(self.fault)
+        if self.resource is None:
+            raise ConfigurationError(
+                f"a decorator of the view {self.endpoint!r} hides which Resource it is: it needs functools.wraps"
+            )
+        if isinstance(self.resource, ProtectedFunction):
+            return resolve_function_rule(self.resource)
+        return resolve_rule(self.resource, verb)
 
 
 class ApiGuard:
@@ -73,36 +103,72 @@ class ApiGuard:
     """
 
     def __init__(self, sender: object, realm: str, mode: Mode) -> None:
-        self.sender = sender
+        self.reporter = Reporter(sender)
         self.realm = realm
         self.mode = mode
-        self.providers: dict[str, AbstractAuthenticationProvider] = {}
-        self.userstore: AbstractUserstore | None = None
-        self.authorization_provider: AbstractAuthorizationProvider | None = None
+        self.settings = Settings()
         self.error_handler: ErrorHandler | None = None
         #: Weakly, for an application that is thrown away must not be kept by what once guarded it.
         self.views: WeakSet[GuardedView] = WeakSet()
-        self._chains: dict[tuple[tuple[str, int], ...], Chain] = {}
+        self.apps: WeakSet[Flask] = WeakSet()
+        #: Whether it guards whole applications, and not only Apis by name.
+        self.guards_apps = False
 
-    def judge(self, request: Request, view: GuardedView) -> Verdict:
-        """Return the verdict on a request for a view and its verb: made once, and the same ever after.
+    def judge(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
+        """Return the verdict on a request for a view, its verb and these arguments: made once, and kept on the request.
 
-        It is kept on the request object. A verdict for one view is never used for another: a public one that calls a
-        closed one would lend it its own yes. It never raises.
+        A verdict for one view is never used for another, nor one for some arguments for others: a public view that
+        calls a closed one would lend it its own yes (CWE-863). It never raises.
+
+        :param request: the request
+        :param view: what it asks for
+        :param arguments: the arguments of the view; they must not be changed any more
+        """
+        if request.method == "OPTIONS" and is_preflight(request, view.resource):
+            return self._let_preflight_pass(request, view, arguments)
+        return self._judge(request, view, arguments)
+
+    def _judge(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
+        policy = view.policies.get(request.method) or self._make_policy(view, request.method)
+        if not isinstance(policy, ChainPolicy):
+            return policy.verdict
+        verdicts: list[Verdict] | None = request.__dict__.get(_VERDICTS)
+        if verdicts is None:
+            verdicts = request.__dict__[_VERDICTS] = []
+        for verdict in verdicts:
+            if verdict.policy is policy and verdict.arguments == arguments:
+                return verdict
+        verdict = self._decide(request, policy)
+        verdict.arguments = arguments
+        verdicts.append(verdict)
+        return verdict
+
+    def _let_preflight_pass(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
+        """Return that a CORS preflight goes on, and see to it that nothing but an empty answer comes of it."""
+
+        def refuse_body(response: Response) -> Response:
+            verdict = self._judge(request, view, arguments) if has_body(response) else None
+            refusal = (
+                self.refuse(request, view, verdict) if verdict is not None and verdict.status is not None else None
+            )
+            if refusal is None:
+                return response
+            response.close()
+            return cast(Response, refusal)
+
+        after_this_request(refuse_body)
+        return FixedPolicy(view, Target(object, "OPTIONS", view.endpoint)).verdict
+
+    def find_caller(self, request: Request, view: GuardedView) -> Caller:
+        """Return who sent a request for a view, whatever it may do.
 
         :param request: the request
         :param view: what it asks for
         """
         policy = view.policies.get(request.method) or self._make_policy(view, request.method)
-        if isinstance(policy, ChainPolicy):
-            verdicts: dict[ChainPolicy, Verdict] | None = request.__dict__.get(_VERDICTS)
-            if verdicts is None:
-                verdicts = request.__dict__[_VERDICTS] = {}
-                return self._decide(request, policy, verdicts)
-            return verdicts.get(policy) or self._decide(request, policy, verdicts)
-        if policy.verdict.status is not None:
-            self._report(request, policy.verdict, refused=self._enforces)
-        return policy.verdict
+        if not isinstance(policy, ChainPolicy):
+            return ANONYMOUS
+        return policy.ask(request, timed=self.reporter.is_listened_to)
 
     def refuse(self, request: Request, view: GuardedView, verdict: Verdict) -> WerkzeugResponse | None:
         """Return the response to a request that is refused; ``None`` if it goes on nevertheless. It never raises.
@@ -111,151 +177,94 @@ class ApiGuard:
         :param view: what it asks for
         :param verdict: the verdict, which refuses it
         """
+        is_news = self.reporter.report_refusal(request, verdict, refused=self._enforces)
         if not self._enforces:
             return None
-        return make_refusal(verdict, request, view.api, self.realm, self.error_handler)
+        chain = verdict.policy.chain
+        return make_refusal(verdict, request, view.api, chain, self.realm, self.error_handler, is_news=is_news)
 
     def refuse_after_all(
-        self, request: Request, view: GuardedView, verdict: Verdict, error: AuthorizationError | BackendError
+        self, request: Request, view: GuardedView, verdict: Verdict, error: Exception
     ) -> WerkzeugResponse:
         """Return the response to a request of which its view has found out that it cannot be answered.
 
         :param request: the request
         :param view: what it asks for
         :param verdict: the verdict by which it went on
-        :param error: what the view has said: that the caller may not do this, or that a back end is down
+        :param error: what the view has raised, one of :data:`RAISED_IN_VIEWS`
         """
         forget_frames(error)
-        refused = replace(verdict, status=403 if isinstance(error, AuthorizationError) else 503, error=error)
-        self._report(request, refused, refused=True)
-        return make_refusal(refused, request, view.api, self.realm, self.error_handler)
+        status = 503 if isinstance(error, BackendError) else 403 if isinstance(error, AuthorizationError) else 401
+        refused = replace(verdict, status=status, error=error, is_reported=False)
+        self.reporter.report_refusal(request, refused, refused=True)
+        if request.__dict__.get(IN_FORCE) is verdict:
+            # It is as if the gate had said so: what runs later sees who was refused with 403, and nobody else.
+            del request.__dict__[IN_FORCE]
+            request.__dict__[CALLER] = refused.caller if status == 403 else ANONYMOUS
+        chain = verdict.policy.chain or self._find_default_chain()
+        return make_refusal(refused, request, view.api, chain, self.realm, self.error_handler, is_news=True)
 
     def forget_policies(self) -> None:
         """Work out anew how requests are decided, for what they are decided by has changed."""
         # New dicts, not emptied ones, and the chains first: a request that is making a policy right now must put
         # neither that nor its chain, which know the former userstore, among the new ones.
-        self._chains = {}
+        self.settings.forget_chains()
         for view in list(self.views):
             view.policies = {}
-
-    def find_providers(self, rule: Rule) -> list[tuple[str, AbstractAuthenticationProvider]]:
-        """Return whom a rule asks, under the names by which they are known here.
-
-        :param rule: the rule
-        :raises ConfigurationError: it names somebody who is not registered
-        """
-        found: list[tuple[str, AbstractAuthenticationProvider]] = []
-        for authenticator in rule.authenticators or (USE_DEFAULT,):
-            for name, provider in self._find_provider(authenticator):
-                # By identity: equal providers may well have different secrets.
-                if all(provider is not known for _, known in found):
-                    found.append((name, provider))
-        return found
-
-    def _find_provider(self, authenticator: Authenticator) -> Iterable[tuple[str, AbstractAuthenticationProvider]]:
-        if authenticator is USE_DEFAULT:
-            return self.providers.items()
-        for name, provider in self.providers.items():
-            if provider is authenticator or name == authenticator:
-                return [(name, provider)]
-        if isinstance(authenticator, AbstractAuthenticationProvider):
-            return [(authenticator.name, authenticator)]
-        raise ConfigurationError(
-            f"authenticators names the provider {authenticator!r}, which is not registered; registered: "
-            f"{', '.join(self.providers) or 'none'}"
-        )
 
     @property
     def _enforces(self) -> bool:
         return self.mode != "report"
 
-    def _decide(self, request: Request, policy: ChainPolicy, verdicts: dict[ChainPolicy, Verdict]) -> Verdict:
-        """Return a new verdict on a request, reported and kept. It never raises."""
-        listened: Any = (
-            request_authenticated.receivers or request_refused.receivers or request_would_be_refused.receivers
-        )
+    def _decide(self, request: Request, policy: ChainPolicy) -> Verdict:
+        """Return a new verdict on a request. It never raises."""
         try:
-            verdict = policy.decide(request, verdicts.values() if verdicts else (), timed=listened)
+            verdict = policy.decide(request, timed=self.reporter.is_listened_to)
             outcome = verdict.outcome
             identity = None if outcome is None else outcome.identity
-            if identity is not None and (identity.replaced_at is not None or identity.response_headers):
-                self._tell_caller(request, identity)
-            if listened and verdict.status is None and identity is not None:
-                request_authenticated.send(self.sender, request=request, verdict=verdict)
+            if identity is not None:
+                if identity.replaced_at is not None or identity.response_headers:
+                    self.reporter.tell_caller(request, identity, enforced=self._enforces)
+                if verdict.status is None:
+                    self.reporter.report_success(request, verdict)
         except Exception as error:
             # Whatever it was, it was not a yes.
             verdict = Verdict(policy, 500, error=error)
-        verdicts[policy] = verdict
-        if verdict.status is not None:
-            self._report(request, verdict, refused=self._enforces)
         return verdict
 
-    def _tell_caller(self, request: Request, identity: Identity) -> None:
-        """Tell the client about its credentials, in the headers of the answer."""
-
-        def add_headers(response: Response) -> Response:
-            return add_identity_headers(response, identity)
-
-        after_this_request(add_headers)
-        if identity.replaced_at is not None:
-            self._send(replaced_credentials_used, request=request, identity=identity)
-
     def _make_policy(self, view: GuardedView, verb: str) -> AnyPolicy:
-        policies, chains, userstore = view.policies, self._chains, self.userstore
-        target = Target(view.resource or object, verb, view.endpoint)
-        policy: AnyPolicy
+        policies, settings, chains = view.policies, self.settings, self.settings.chains
+        resource = view.resource.function if isinstance(view.resource, ProtectedFunction) else view.resource
+        target = Target(resource or object, verb, view.endpoint)
+        mistake: Exception
         try:
-            policy = self._work_out(view, target, chains, userstore)
-        except ConfigurationError as error:
-            # Its traceback would keep the first request, with its credentials, for as long as the policy.
-            forget_frames(error)
-            policy = FixedPolicy(view, target, error)
+            policy = self._work_out(view, target, settings, chains)
         except Exception as error:
+            mistake = error
+        else:
+            if len(policies) < _MOST_VERBS:
+                policies[verb] = policy
+            return policy
+        if not isinstance(mistake, ConfigurationError):
             # A provider that could not be asked whether it can work. Not kept: it may be able to the next time.
-            return FixedPolicy(view, target, error)
+            return FixedPolicy(view, target, mistake)
+        # Its traceback would keep the first request, with its credentials, for as long as the policy.
+        forget_frames(mistake)
+        fixed = FixedPolicy(view, target, mistake)
         if len(policies) < _MOST_VERBS:
-            policies[verb] = policy
-        return policy
+            policies[verb] = fixed
+        return fixed
 
-    def _work_out(
-        self,
-        view: GuardedView,
-        target: Target,
-        chains: dict[tuple[tuple[str, int], ...], Chain],
-        userstore: AbstractUserstore | None,
-    ) -> AnyPolicy:
-        if view.resource is None:
-            raise ConfigurationError(
-                f"a decorator of the view {view.endpoint!r} hides which Resource it is: it needs functools.wraps"
-            )
-        rule = resolve_rule(view.resource, target.verb)
+    def _work_out(self, view: GuardedView, target: Target, settings: Settings, chains: Chains) -> AnyPolicy:
+        rule = view.resolve_rule(target.verb)
         if rule.access is Access.PUBLIC:
             return FixedPolicy(view, target)
-        providers = self.find_providers(rule)
-        key = tuple((name, id(provider)) for name, provider in providers)
-        chain = chains.get(key)
-        if chain is None:
-            chain = chains[key] = Chain(providers, userstore)
-        return ChainPolicy(view, target, rule, chain, self.authorization_provider)
+        chain = settings.find_chain(rule.authenticators, chains)
+        return ChainPolicy(view, target, rule, chain, settings.authorization_provider)
 
-    def _report(self, request: Request, verdict: Verdict, *, refused: bool) -> None:
-        """Log and signal a refusal. It never raises."""
-        bug = verdict.error if verdict.status == 500 and verdict.own_words is None else None
-        level = logging.INFO if refused else logging.WARNING
-        if verdict.status == 503:
-            level = logging.WARNING
-        elif bug is not None:
-            level = logging.ERROR
-        if _log.isEnabledFor(level):
-            said, target = "refused" if refused else "would deny", verdict.target
-            caller = f" for {verdict.identity.user.username!r}" if verdict.identity is not None else ""
-            words = (said, target.verb, target.endpoint, caller, request.remote_addr, verdict.status, verdict.reason)
-            _log.log(level, "%s %r on %r%s from %r (%d): %s", *words, exc_info=bug)
-        self._send(request_refused if refused else request_would_be_refused, request=request, verdict=verdict)
-
-    def _send(self, signal: NamedSignal, **what: Any) -> None:
-        """Tell whoever listens. It never raises."""
+    def _find_default_chain(self) -> Chain | None:
+        """Return the default chain, for its challenges; ``None`` if it cannot work."""
         try:
-            signal.send(self.sender, **what)
+            return self.settings.find_chain(None, self.settings.chains)
         except Exception:
-            _log.exception("a receiver of the signal %r failed; the request is answered as decided", signal.name)
+            return None

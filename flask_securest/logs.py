@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 
 
@@ -44,9 +45,15 @@ def forget_frames(error: BaseException) -> None:
     They would keep whatever was being done, such as a request with its credentials, in memory until the next garbage
     collection; and what ``from None`` hides may quote it.
 
+    What somebody else is handling while this is called, such as an ``errorhandler`` that asks a guarded view, is left
+    alone: its traceback is still to be logged. So call it after the ``except`` block, and not in it.
+
     :param error: an error whose traceback nobody reads
     """
+    handled = sys.exc_info()[1]
     for each in _chain_of(error):
+        if each is handled:
+            break
         traceback.clear_frames(each.__traceback__)
         each.__traceback__ = None
         if each.__suppress_context__:

@@ -9,10 +9,10 @@ Two principles explain every line of it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import ConfigurationError
 from .requirement import NO_REQUIREMENT, Requirement
@@ -37,6 +37,43 @@ class Rule:
     requirement: Requirement
     reason: str | None
     source: str
+
+
+@dataclass(frozen=True, eq=False)
+class ProtectedFunction:
+    """Hold a plain view function that is guarded, and what its rules are written on.
+
+    :param function: the function itself
+    :param carriers: the function, the guard around it, and what was registered: a decorator above or below another
+        leaves its statement on one of them
+    """
+
+    function: Callable[..., Any]
+    carriers: tuple[object, ...]
+
+
+def resolve_function_rule(protected: ProtectedFunction) -> Rule:
+    """Return the rule of a plain view function, which is the same for all verbs.
+
+    :param protected: the function
+    :raises ConfigurationError: what is said on it contradicts itself
+    """
+    name = getattr(protected.function, "__qualname__", repr(protected.function))
+    access: Access | None = None
+    reason, chain, requirement = None, None, NO_REQUIREMENT
+    for statement in map(get_statement, protected.carriers):
+        if statement.access not in (None, access) and access is not None:
+            raise ConfigurationError(f"{name} cannot be both public and optional")
+        if statement.authenticators not in (None, chain) and chain is not None:
+            raise ConfigurationError(f"{name} has authenticators twice: write them as one")
+        access, reason = access or statement.access, reason or statement.reason
+        chain = statement.authenticators if chain is None else chain
+        requirement &= statement.requirement
+    if access is not Access.PUBLIC:
+        return Rule(access or Access.CLOSED, chain, requirement, None, name if access else "default")
+    if chain is not None or requirement:
+        raise ConfigurationError(f"{name} cannot be public and have require or authenticators as well")
+    return Rule(Access.PUBLIC, None, NO_REQUIREMENT, reason, name)
 
 
 class _Said(NamedTuple):

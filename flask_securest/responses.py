@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any
 
@@ -24,6 +24,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import read_authorization
+from .chain import Chain
 from .decision import Verdict
 from .errors import BadCredentialsError
 from .logs import get_logger
@@ -45,7 +46,14 @@ ErrorHandler = Callable[[int, Exception], Any]
 
 
 def make_refusal(
-    verdict: Verdict, request: Request, api: Api, realm: str, error_handler: ErrorHandler | None
+    verdict: Verdict,
+    request: Request,
+    api: Api | None,
+    chain: Chain | None,
+    realm: str,
+    error_handler: ErrorHandler | None,
+    *,
+    is_news: bool,
 ) -> WerkzeugResponse:
     """Return the response to a refused request.
 
@@ -53,9 +61,11 @@ def make_refusal(
 
     :param verdict: the refusal
     :param request: what is refused
-    :param api: whose representations render the body
+    :param api: whose representations render the body; ``None`` for JSON
+    :param chain: whose challenges a 401 has
     :param realm: the realm of the challenges
     :param error_handler: the application's own, for the statuses in :data:`_MESSAGES`
+    :param is_news: whether an error tracker should hear of a bug
     """
     status, error = verdict.status or 500, verdict.error
     message = _MESSAGES.get(status) or http_status_message(status)
@@ -63,10 +73,10 @@ def make_refusal(
     try:
         if verdict.own_words is not None:
             return _complete(_render_own_words(api, verdict.own_words), _NO_STORE)
-        if status == 500:
+        if status == 500 and is_news:
             # Error trackers listen to this signal; they should hear of a bug, and of nothing else that we refuse.
             got_request_exception.send(current_app._get_current_object(), exception=error)  # type: ignore[attr-defined]
-        headers = _make_headers(status, verdict, request, realm)
+        headers = _make_headers(status, verdict, request, chain, realm)
         if error_handler is not None and status in _MESSAGES and error is not None:
             response = _ask_handler(error_handler, status, error, api)
             if response is not None:
@@ -101,37 +111,78 @@ def add_identity_headers(response: Response, identity: Identity) -> Response:
     return response
 
 
-def _make_headers(status: int, verdict: Verdict, request: Request, realm: str) -> Headers:
+def _make_headers(status: int, verdict: Verdict, request: Request, chain: Chain | None, realm: str) -> Headers:
     """Return what a refusal carries beside its body."""
     headers = _NO_STORE.copy()
-    chain = verdict.policy.chain
-    if status == 401 and chain is not None:
-        # The union of all challenges, and always the same for the same request: which provider refused, and how far
-        # the chain went, shows nowhere. A bearer token is told to be invalid for having been sent (RFC 6750, 3.1).
-        error = "invalid_token" if _has_bearer_token(request) else None
-        challenges = [_ask_challenge(provider, realm, error) for _, provider in chain.providers]
-        for challenge in dict.fromkeys(challenges):
-            if challenge is not None:
-                headers.add("WWW-Authenticate", challenge)
-    elif status == 403 and verdict.insufficient_scope and verdict.outcome and verdict.outcome.provider:
-        challenge = _ask_challenge(verdict.outcome.provider, realm, "insufficient_scope")
-        if challenge is not None and challenge.startswith("Bearer "):
+    if status == 401:
+        for challenge in dict.fromkeys(_collect_challenges(verdict, request, chain, realm)):
             headers.add("WWW-Authenticate", challenge)
+    elif status == 403 and verdict.insufficient_scope and verdict.outcome and verdict.outcome.provider:
+        for challenge in _ask_challenges(verdict.outcome.provider, realm, "insufficient_scope"):
+            if challenge.startswith("Bearer "):
+                headers.add("WWW-Authenticate", challenge)
     elif status == 503:
         headers.add("Retry-After", str(_read_retry_after(verdict.error)))
     return headers
 
 
-def _ask_challenge(provider: AbstractAuthenticationProvider, realm: str, error: str | None) -> str | None:
-    """Return the challenge of a provider; none if it fails, or would split the response (CWE-113)."""
+def _collect_challenges(verdict: Verdict, request: Request, chain: Chain | None, realm: str) -> Iterator[str]:
+    """Yield the challenges of a 401: the union of all, and always the same for the same request.
+
+    Which provider refused, and how far the chain went, shows nowhere, unless a provider says so in an error of its own.
+    A bearer token is told to be invalid for having been sent (RFC 6750, 3.1), by those whose tokens look like it.
+    """
+    trail = verdict.outcome.trail if verdict.outcome is not None else []
+    own = {
+        name: challenge for name, _, error, _ in trail if (challenge := getattr(error, "challenge", None)) is not None
+    }
+    raised = getattr(verdict.error, "challenge", None)
+    if raised is not None and verdict.error not in [error for _, _, error, _ in trail]:
+        # The view has raised it: it stands for whom it has been let in by, or, if for nobody, it comes first.
+        vouched = verdict.identity.provider if verdict.identity is not None else None
+        if vouched is None:
+            yield from _check_challenges(raised, "the error of a view")
+        else:
+            own[vouched] = raised
+    token = _read_bearer_token(request)
+    for name, provider in chain.providers if chain is not None else ():
+        if name in own:
+            yield from _check_challenges(own[name], type(provider).__name__)
+        else:
+            yield from _ask_challenges(provider, realm, None, token)
+
+
+def _ask_challenges(
+    provider: AbstractAuthenticationProvider, realm: str, error: str | None, token: bytes | None = None
+) -> list[str]:
+    """Return the challenges of a provider; none if it fails.
+
+    :param token: the bearer token that was sent, which is invalid
+    """
+    name = type(provider).__name__
     try:
-        challenge = provider.challenge(realm, error)
-        if challenge is None or (challenge.isascii() and challenge.isprintable()):
-            return challenge
-        _log.error("the challenge of %r has characters that no header has; it was left out", type(provider).__name__)
+        if token is not None and provider.takes_bearer_token(token):
+            error = "invalid_token"
+        return _check_challenges(provider.challenge(realm, error), name)
     except Exception:
-        _log.exception("the challenge of %r failed; it was left out", type(provider).__name__)
-    return None
+        _log.exception("the challenge of %r failed; it was left out", name)
+        return []
+
+
+def _check_challenges(challenges: object, name: str) -> list[str]:
+    """Return challenges as a list, without those that would split the response (CWE-113).
+
+    :param challenges: one, or a list of them, or ``None``
+    :param name: whose they are, for the log
+    """
+    several = challenges if isinstance(challenges, (list, tuple)) else [challenges]
+    good = []
+    for challenge in several:
+        if isinstance(challenge, str) and challenge.isascii() and challenge.isprintable():
+            good.append(challenge)
+        elif challenge is not None:
+            _log.error("a challenge of %r has characters that no header has, or is no text; it was left out", name)
+    return good
 
 
 def _read_retry_after(error: Exception | None) -> int:
@@ -143,11 +194,12 @@ def _read_retry_after(error: Exception | None) -> int:
         return DEFAULT_RETRY_AFTER_SECONDS
 
 
-def _has_bearer_token(request: Request) -> bool:
+def _read_bearer_token(request: Request) -> bytes | None:
+    """Return the bearer token that was sent; an empty one for one that is longer than any."""
     try:
-        return bool(read_authorization(request, "bearer"))
+        return read_authorization(request, "bearer") or None
     except BadCredentialsError:
-        return True
+        return b""
 
 
 def _complete(response: WerkzeugResponse, headers: Headers, *, force: bool = False) -> WerkzeugResponse:
@@ -165,8 +217,15 @@ def _complete(response: WerkzeugResponse, headers: Headers, *, force: bool = Fal
     return response
 
 
-def _render(api: Api, data: Any, status: int, headers: Any = None) -> WerkzeugResponse:
-    """Return ``data`` in the representation that the client accepts, or in the Api's first one."""
+def _render(api: Api | None, data: Any, status: int, headers: Any = None) -> WerkzeugResponse:
+    """Return ``data`` in the representation that the client accepts, or in the Api's first one; without an Api as JSON.
+
+    :raises TypeError: it is nothing that can be represented
+    """
+    if api is None:
+        return current_app.response_class(
+            current_app.json.dumps(data) + "\n", status, headers, mimetype="application/json"
+        )
     fallback = api.default_mediatype or next(iter(api.representations), "text/plain")
     response: WerkzeugResponse = api.make_response(data, status, headers, fallback_mediatype=fallback)
     # A representation that does not care for the status would answer 200.
@@ -174,7 +233,7 @@ def _render(api: Api, data: Any, status: int, headers: Any = None) -> WerkzeugRe
     return response
 
 
-def _render_own_words(api: Api, error: HTTPException) -> WerkzeugResponse:
+def _render_own_words(api: Api | None, error: HTTPException) -> WerkzeugResponse:
     """Return what Flask-RESTful makes of this error when a view raises it."""
     if error.response is not None:
         return error.get_response()
@@ -184,7 +243,7 @@ def _render_own_words(api: Api, error: HTTPException) -> WerkzeugResponse:
     return _render(api, getattr(error, "data", {"message": error.description}), error.code or 500, headers)
 
 
-def _ask_handler(handler: ErrorHandler, status: int, error: Exception, api: Api) -> WerkzeugResponse | None:
+def _ask_handler(handler: ErrorHandler, status: int, error: Exception, api: Api | None) -> WerkzeugResponse | None:
     """Return the application's own refusal, or ``None`` if it has none that can be sent."""
     try:
         answer = current_app.ensure_sync(handler)(status, error)

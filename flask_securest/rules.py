@@ -121,7 +121,7 @@ def authenticators(*providers: Authenticator | None, reason: str | None = None) 
 
 
 def require(
-    *,
+    *names: object,
     roles: str | Iterable[str] | None = None,
     any_role: str | Iterable[str] | None = None,
     scopes: str | Iterable[str] | None = None,
@@ -131,12 +131,19 @@ def require(
 
     Several ``require``, on a method, its class and their bases, must all be met.
 
+    :param names: nothing: everything is given by keyword
     :param roles: one name, or all of several
     :param any_role: at least one of these
     :param scopes: one name, or all of several
     :param any_scope: at least one of these
+    :raises TypeError: names are given without a keyword
     :raises ConfigurationError: nothing is asked for, an empty list, or something that is no name
     """
+    if names:
+        raise TypeError(
+            "require takes names by keyword: require(roles=...) for roles that are all needed, any_role=... for one of "
+            f"several, scopes=... and any_scope=... for scopes; it was given {', '.join(map(repr, names))}"
+        )
     one_role, one_scope = _read_names(any_role, "any_role"), _read_names(any_scope, "any_scope")
     requirement = Requirement(
         roles=_read_names(roles, "roles"),

@@ -23,9 +23,10 @@ from typing import ClassVar
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
+from .answers import Answer
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
-from .chain import Answer, Chain, Outcome
+from .chain import Chain, Outcome
 from .models import UserModel
 from .testing_stores import KeystoreContract, UserstoreContract, WritableUserstoreContract, run_in_threads
 from .testing_tokenstores import TokenstoreContract

@@ -141,7 +141,7 @@ class TestOneDecision:
         app.test_client().get("/who", headers=ALICE)
         app.test_client().get("/who")
         app.test_client().get("/nowhere", headers=ALICE)
-        assert seen == ["alice", "alice", None, None, None]
+        assert seen == ["alice", "alice", None, None, None, None]
 
     def test_a_chain_is_not_left_with_the_error_of_another_request(self):
         provider = Scripted(lambda request: User("alice") if "X-Yes" in request.headers else None)
@@ -541,10 +541,11 @@ class TestSignalsAndLog:
         assert caplog.records[-1].levelname == "WARNING"
         assert "(503): scripted: back end down 'no route to host'" in caplog.text
 
-    def test_who_is_let_in_is_not_logged_and_no_line_is_made_that_nobody_reads(self, caplog):
+    def test_who_is_let_in_is_logged_at_debug_and_no_line_is_made_that_nobody_reads(self, caplog):
         client = secured(new_who())[0].test_client()
         client.get("/who", headers=ALICE)
-        assert caplog.records == []
+        assert [record.levelname for record in caplog.records] == ["DEBUG"]
+        assert "let in 'GET' on 'who' for 'alice' by 'password' from '127.0.0.1'" in caplog.text
         made = []
 
         class TellingError(Exception):

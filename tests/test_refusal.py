@@ -224,8 +224,8 @@ class TestChallenges:
 
     def test_a_challenge_that_fails_opens_nothing_and_takes_nothing_from_the_others(self, caplog):
         class Broken(Scripted):
-            def challenge(self, realm):
-                return "never asked like that"
+            def challenge(self, realm, error=None):
+                raise ValueError("a bug")
 
         app, _, securest = secured(new_who(), providers=[*chain_of_three(), Broken()])
         securest.error_handler(lambda status, error: {"mine": status})

@@ -469,11 +469,12 @@ def test_a_rule_is_resolved_once_for_a_class_and_verb(monkeypatch):
     resolve = extension.resolve_rule
     monkeypatch.setattr(extension, "resolve_rule", lambda *asked: resolved.append(asked[1]) or resolve(*asked))
     client = secured(new_who())[0].test_client()
+    set_up = len(resolved)  # once, to tell at once what makes no sense; and once for each verb that is asked for
     for _ in range(3):
         client.get("/who")
         client.head("/who")
         client.post("/who", headers=with_key(KEY))
-    assert sorted(resolved) == ["GET", "HEAD", "POST"]
+    assert sorted(resolved[set_up:]) == ["GET", "HEAD", "POST"]
 
 
 def test_the_census_lists_what_every_method_asks_for_and_where_that_is_written():

@@ -92,10 +92,13 @@ class Thing(Resource):  # type: ignore[misc]  # Flask-RESTful has no types
 
     @authenticators(USE_DEFAULT, MyProvider())
     def get(self) -> dict[str, str]:
+        if not current_user or not current_identity:
+            return {"name": "anonymous"}
         return {"name": current_user.username, "provider": current_identity.provider or ""}
 
     @authenticators(None, reason="bypass")
     def post(self) -> str:
+        assert current_user
         return tokens.generate_auth_token(current_user, scopes={"read"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import cast
 
 from werkzeug.wrappers import Request
@@ -35,6 +36,9 @@ class AbstractAuthenticationProvider(ABC):
     #: Whether its credentials were issued in exchange for others: a token must not be traded for another token.
     credentials_are_tokens: bool = False
 
+    #: Whether its credentials are good once only, such as a Kerberos ticket: about a request it is never asked twice.
+    one_time: bool = False
+
     @abstractmethod
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> UserModel | Identity | None:
         """Return who sent ``request``.
@@ -53,16 +57,32 @@ class AbstractAuthenticationProvider(ABC):
         :raises Exception: anything else is a bug: nobody else is asked, 500, logged
         """
 
-    def challenge(self, realm: str, error: str | None = None) -> str | None:
+    def challenge(self, realm: str, error: str | None = None) -> str | Sequence[str] | None:
         """Return the value of ``WWW-Authenticate`` that asks for these credentials (RFC 9110, section 11.6.1).
 
         :param realm: the protected realm
         :param error: an error code of RFC 6750, section 3.1, where the request carried a bearer token; for
             providers of other schemes it means nothing
-        :returns: the challenge, see :func:`~flask_securest.authentication_providers.headers.format_challenge`;
-            ``None``, the default, for none
+        :returns: the challenge, see :func:`~flask_securest.authentication_providers.headers.format_challenge`; a list
+            where there are several, such as one for each algorithm; ``None``, the default, for none
         """
         return None
+
+    def account_of(self, request: Request) -> str | None:
+        """Return the name that a request tries, before anything is verified; ``None``, the default, for none.
+
+        :param request: the request
+        """
+        return None
+
+    def takes_bearer_token(self, token: bytes) -> bool:
+        """Return whether a bearer token is written as those of this provider are; by default it is.
+
+        It decides whether a 401 says ``error="invalid_token"`` in the challenge of this provider.
+
+        :param token: the token as it was sent
+        """
+        return True
 
     def check_configuration(self, userstore: AbstractUserstore | None) -> None:  # noqa: B027  # a hook, not a duty
         """Raise if this provider could never work: then every request it should guard is refused with a 500.

@@ -30,7 +30,7 @@ class Token(str):
 
     __slots__ = ()
 
-    def __new__(cls, value: str) -> Token:
+    def __new__(cls, value: str) -> Token:  # noqa: PYI034  # Self came with Python 3.11
         """Return it, checked."""
         if not _TOKEN.fullmatch(value):
             raise ValueError(f"only a token can be written without quotes, and {value!r} is none")

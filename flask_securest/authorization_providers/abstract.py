@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..models import Identity
 
@@ -36,12 +38,12 @@ class Decision:
 class Target:
     """Hold what a caller wants to use.
 
-    :param resource: the Resource class
+    :param resource: the Resource class, or what ``securest.protect`` guards: a View class or a function
     :param verb: the request's method, in upper case
     :param endpoint: the endpoint as the application knows it
     """
 
-    resource: type
+    resource: type | Callable[..., Any]
     verb: str
     endpoint: str
 

@@ -40,11 +40,11 @@ def _check_guard(guard: ApiGuard) -> Iterator[Finding]:
     for route in sorted(take_census(guard)):
         if route.access == "broken":
             yield "error", f"{route.verb} {route.url} answers 500: {route.reason}"
-    if guard.userstore is not None:
+    if guard.settings.userstore is not None:
         try:
-            guard.userstore.get_user(_NOBODY)
+            guard.settings.userstore.get_user(_NOBODY)
         except BackendError as error:
-            yield "error", f"the {type(guard.userstore).__name__} cannot be asked: {message_of(error)}"
+            yield "error", f"the {type(guard.settings.userstore).__name__} cannot be asked: {message_of(error)}"
 
 
 def _check_provider(name: str, provider: AbstractAuthenticationProvider) -> Iterator[Finding]:

@@ -10,12 +10,11 @@ from flask import current_app
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
 from ..errors import ConfigurationError
-from ..gate import GuardedApp
 from ..guard import ApiGuard
+from ..guarded_app import GuardedApp
 from ..keystores.abstract import AbstractKeystore, AbstractWritableKeystore
 from ..keystores.simple import SimpleKeystore
 from ..passwords import PasswordHasher
-from ..resolution import resolve_rule
 from ..tokenstores.abstract import AbstractTokenstore
 from ..userstores.abstract import AbstractUserstore, AbstractWritableUserstore
 
@@ -30,8 +29,8 @@ def require_userstore(name: str | None) -> AbstractUserstore:
     """
     found: list[tuple[str, AbstractUserstore]] = []
     for guard in all_guards():
-        if guard.userstore is not None:
-            found.append(("", guard.userstore))
+        if guard.settings.userstore is not None:
+            found.append(("", guard.settings.userstore))
         found += [(label, own) for label, each in providers_of(guard) if (own := _userstore_of(each)) is not None]
     return _choose(found, name, "userstore", "SecuREST(api, userstore=...)")
 
@@ -70,7 +69,10 @@ def hasher_of(userstore: AbstractUserstore) -> PasswordHasher:
     for guard in all_guards():
         for _, provider in providers_of(guard):
             hasher = getattr(provider, "password_hasher", None)
-            if isinstance(hasher, PasswordHasher) and (_userstore_of(provider) or guard.userstore) is userstore:
+            if (
+                isinstance(hasher, PasswordHasher)
+                and (_userstore_of(provider) or guard.settings.userstore) is userstore
+            ):
                 return hasher
     return PasswordHasher()
 
@@ -112,9 +114,10 @@ def userstores_of(keystore: AbstractKeystore) -> list[AbstractUserstore]:
     :raises ConfigurationError: there is none
     """
     found = [
-        guard.userstore
+        guard.settings.userstore
         for guard in all_guards()
-        if guard.userstore is not None and any(_keystore_of(each) is keystore for _, each in providers_of(guard))
+        if guard.settings.userstore is not None
+        and any(_keystore_of(each) is keystore for _, each in providers_of(guard))
     ]
     if not found:
         raise ConfigurationError("keys with an owner need a userstore that knows the owner: SecuREST(userstore=...)")
@@ -131,7 +134,7 @@ def end_sessions(userstore: AbstractUserstore, username: str) -> None:
     stores = [
         getattr(provider, "store", None)
         for guard in all_guards()
-        if guard.userstore is userstore
+        if guard.settings.userstore is userstore
         for _, provider in providers_of(guard)
     ]
     for store in _distinct(each for each in stores if isinstance(each, AbstractTokenstore)):
@@ -158,7 +161,7 @@ def all_guards() -> list[ApiGuard]:
     :raises ConfigurationError: nobody does
     """
     guarded_app = current_app.extensions.get("securest")
-    guards = guarded_app.guards() if isinstance(guarded_app, GuardedApp) else []
+    guards = guarded_app.owners.guards() if isinstance(guarded_app, GuardedApp) else []
     if not guards:
         raise ConfigurationError(
             f"nothing guards the application {current_app.name!r}: attach a SecuREST(api, ...) to one of its Apis"
@@ -171,12 +174,12 @@ def providers_of(guard: ApiGuard) -> Iterator[tuple[str, AbstractAuthenticationP
 
     :param guard: whose chain it is
     """
-    yield from guard.providers.items()
+    yield from guard.settings.providers.items()
     for view in sorted(guard.views, key=lambda view: view.endpoint):
-        for verb in sorted(getattr(view.resource, "methods", None) or ()):
+        for verb in sorted(getattr(view.resource, "methods", None) or ("GET",)):
             # A broken rule is for the route census to tell, and for the first request.
             with contextlib.suppress(ConfigurationError):
-                yield from guard.find_providers(resolve_rule(view.resource or object, verb))
+                yield from guard.settings.find_providers(view.resolve_rule(verb).authenticators)
 
 
 def _userstore_of(provider: AbstractAuthenticationProvider) -> AbstractUserstore | None:

@@ -1,0 +1,202 @@
+"""Know which views of an application are guarded, and by whom."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask
+from flask_restful import Api, Resource
+
+from .dispatching import prepare_class
+from .errors import ConfigurationError
+from .gate import Gate, Known, ViewFunction, find_registered, find_view_of, wrap
+from .guard import ApiGuard, GuardedView
+from .owners import Owners
+from .protecting import unwrap
+from .unenforced import find_unenforced_rule
+
+
+class GuardedApp:
+    """Hold the guarded views of one application, and the gate in front of them.
+
+    It is ``app.extensions["securest"]``. On the application *instance* it puts the gate around ``preprocess_request``,
+    and looks at each view that passes ``add_url_rule``, which those of Blueprints do, too. View functions that come in
+    another way are found by the gate.
+
+    :param app: the application
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.owners = Owners(app)
+        self._known: dict[str, Known] = {}
+        self._gate = Gate(app, self._known, self._look_up)
+        app.preprocess_request = self._gate.preprocess_request  # type: ignore[method-assign]
+        app.add_url_rule = self._guard_what_is_added(app.add_url_rule)  # type: ignore[method-assign]
+
+    @classmethod
+    def of(cls, app: Flask) -> GuardedApp:
+        """Return the one of an application.
+
+        :param app: the application, or a proxy of it
+        """
+        app = getattr(app, "_get_current_object", lambda: app)()
+        guarded_app: GuardedApp | None = app.extensions.get("securest")
+        if guarded_app is None:
+            guarded_app = app.extensions["securest"] = cls(app)
+        return guarded_app
+
+    def add(self, api: Api, guard: ApiGuard) -> None:
+        """Guard the views of an Api, those to come included.
+
+        :param api: the Api
+        :param guard: its guard
+        :raises ConfigurationError: it comes too late, or something is wrong with one of its views
+        """
+        if self.owners.knows(api):
+            return
+        self.refuse_late_take_over(guard)
+        self.owners.apis.append((api, guard))
+        guard.apps.add(self.app)
+        self.take_all()
+
+    def refuse_late_take_over(self, guard: ApiGuard) -> None:
+        """Raise if a guard would take an Api from the one of the whole application while that answers requests.
+
+        :param guard: who would
+        :raises ConfigurationError: it would
+        """
+        if self.owners.guard not in (None, guard) and self.app._got_first_request:
+            raise ConfigurationError(
+                f"the application {self.app.name!r} is guarded as a whole, and has answered requests already: give "
+                "an Api to another SecuREST object while the application is set up"
+            )
+
+    def add_all(self, guard: ApiGuard, unguarded: Iterable[Api]) -> None:
+        """Guard every Resource of the application that nobody guards by name.
+
+        :param guard: by whom
+        :param unguarded: Apis that are open on purpose
+        :raises ConfigurationError: somebody does already, or something is wrong with a view
+        """
+        if self.owners.guard not in (None, guard):
+            raise ConfigurationError(
+                f"another SecuREST object guards the application {self.app.name!r} already: give one of them its Apis "
+                "by name, SecuREST(api)"
+            )
+        self.owners.guard = guard
+        guard.guards_apps = True
+        self.owners.unguarded = list(unguarded)
+        guard.apps.add(self.app)
+        self.take_all()
+
+    def take_all(self) -> None:
+        """Guard what is there.
+
+        :raises ConfigurationError: something is wrong with one of the views; all others are guarded nevertheless
+        """
+        self._known.clear()
+        errors = [self._try_to_take(endpoint) for endpoint in list(self.app.view_functions)]
+        for error in filter(None, errors):
+            raise error
+
+    def take(self, endpoint: str) -> None:
+        """Guard a view, if it is one of ours.
+
+        :param endpoint: the endpoint
+        :raises ConfigurationError: something is wrong with it, for which it answers 500 from now on
+        """
+        self._known.pop(endpoint, None)
+        function = self.app.view_functions.get(endpoint)
+        if function is None:
+            return
+        registered = find_registered(function)
+        view = self.owners.claim(endpoint, registered)
+        if view is None:
+            self._refuse_unenforced(endpoint, registered)
+            return
+        if find_view_of(function) is not view:
+            function = self.app.view_functions[endpoint] = wrap(unwrap(registered), view, registered)
+        self._known[endpoint] = Known(function, view)
+        check(view)
+        made_by_hand = self.owners.pop_made_by_hand(view.resource)
+        if made_by_hand is not None:
+            self.take(made_by_hand)
+
+    def _try_to_take(self, endpoint: str) -> ConfigurationError | None:
+        """Guard a view, and return what is wrong with it."""
+        try:
+            self.take(endpoint)
+        except ConfigurationError as error:
+            return error
+        return None
+
+    def take_function(self, function: ViewFunction) -> None:
+        """Guard a function that has been protected after it was registered.
+
+        :param function: the function
+        """
+        for endpoint, registered in list(self.app.view_functions.items()):
+            if registered is function:
+                self.take(endpoint)
+
+    def find_view(self, endpoint: str) -> GuardedView | None:
+        """Return the guarded view behind an endpoint, or ``None`` if it is not guarded.
+
+        :param endpoint: the endpoint, as the application knows it
+        """
+        return self._look_up(endpoint).view
+
+    def _guard_what_is_added(self, add_url_rule: Callable[..., None]) -> Callable[..., None]:
+        """Return what takes the place of ``app.add_url_rule``."""
+
+        @functools.wraps(add_url_rule)
+        def add_and_guard(
+            rule: str, endpoint: str | None = None, view_func: ViewFunction | None = None, *args: Any, **kwargs: Any
+        ) -> None:
+            name = endpoint or getattr(view_func, "__name__", None)
+            known = self.app.view_functions.get(name or "")
+            if view_func is not None and find_registered(known) is view_func:
+                view_func = known  # a second URL: for Flask, it would be another function of the same endpoint
+            add_url_rule(rule, endpoint, view_func, *args, **kwargs)
+            if name is not None:
+                self.take(name)
+
+        return add_and_guard
+
+    def _look_up(self, endpoint: str) -> Known:
+        """Find out whose view an endpoint is now, for the gate. What comes in another way gets its guard here."""
+        self._try_to_take(endpoint)  # if something is wrong, the policy of the view says so, with a 500
+        function = self.app.view_functions.get(endpoint)
+        view = find_view_of(function)
+        if view is None and function is not None:
+            view = self.owners.find_unenforced(endpoint, function)
+        self._known[endpoint] = found = Known(function, view)
+        return found
+
+    def _refuse_unenforced(self, endpoint: str, function: ViewFunction) -> None:
+        """Raise at set-up if a View class has a rule and no guard. What else has one may still get a guard.
+
+        :raises ConfigurationError: it has
+        """
+        view_class = getattr(function, "view_class", None)
+        if isinstance(view_class, type) and not issubclass(view_class, Resource):
+            fault = find_unenforced_rule(endpoint, function, view_class)
+            if fault is not None and any(guard.mode != "report" for guard in self.owners.guards()):
+                raise ConfigurationError(fault)
+
+
+def check(view: GuardedView) -> None:
+    """Raise if a view could only ever be refused, and prepare its class.
+
+    :param view: the view
+    :raises ConfigurationError: its Resource cannot be told, or its rules make no sense
+    """
+    resource = view.resource
+    verbs = getattr(resource, "methods", None) or ("GET",)
+    for verb in verbs:
+        view.resolve_rule(verb)
+    if isinstance(resource, type):
+        prepare_class(resource)

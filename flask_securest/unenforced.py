@@ -1,0 +1,30 @@
+"""Find rules that nobody enforces: on plain views, and on Resources of Apis that are not attached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .rules import Access, get_statement
+
+
+def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) -> str | None:
+    """Return what is wrong with a view that no guard reaches, or ``None`` if nothing is.
+
+    ``public`` may stand there: it asks for nothing.
+
+    :param endpoint: the endpoint
+    :param function: the view function
+    :param view_class: its class, if it has one
+    """
+    carriers = [(f"the view {endpoint!r}", function)]
+    for owner in view_class.__mro__ if view_class is not None else ():
+        carriers.append((owner.__qualname__, owner))
+        carriers += [(f"{owner.__qualname__}.{name}", member) for name, member in vars(owner).items()]
+    for name, carrier in carriers:
+        statement = get_statement(carrier)
+        if statement.closes() or statement.access is Access.OPTIONAL:
+            return (
+                f"{name} has a rule, and nobody enforces it at the endpoint {endpoint!r}: decorate the function or the "
+                "class with securest.protect, attach its Api, or guard every Api by SecuREST(app)"
+            )
+    return None
