@@ -2,6 +2,8 @@
 
 import pytest
 from applications import in_either_order, make_application
+from flask import request
+from flask_caching import Cache
 from flask_cors import CORS, cross_origin
 from helpers import ALICE, BOB, KEY, Scripted, basic, new_who
 
@@ -201,3 +203,46 @@ def test_a_resource_whose_base_answers_options_is_asked_for_credentials_too():
     app, _ = make(on_the_application, new_who("Who", base=base))
     assert app.test_client().options("/who", headers=preflight()).status_code == 401
     assert app.test_client().options("/who", headers=preflight() | ALICE).json == {"planted": KEY}
+
+
+@pytest.mark.parametrize("cache_outside", [True, False], ids=["a cache around Flask-CORS", "Flask-CORS around a cache"])
+def test_the_headers_of_a_preflight_get_nothing_out_of_a_cache(cache_outside):
+    """A cache around the view looks at the path alone, and would answer OPTIONS with what it has of GET (CWE-524)."""
+    cache = Cache(config={"CACHE_TYPE": "SimpleCache"})
+    decorators = [cross_origin(**OPTIONS), cache.cached()]
+    Who = new_who()
+    app = make_application(
+        lambda app, _: cache.init_app(app),
+        Who,
+        api_options={"decorators": decorators if cache_outside else decorators[::-1]},
+    )
+    client = app.test_client()
+    assert [client.get("/who", headers=ALICE).json["user"] for _ in range(2)] == ["alice"] * 2
+    assert Who.ran == 1, "or it would not have been in the cache"
+    for headers in ({}, preflight(), preflight() | basic("alice", "wrong")):
+        assert "alice" not in client.options("/who", headers=headers).text
+
+
+@pytest.mark.parametrize("form", [lambda Who: (nothing, {}), *IN_FRONT_OF_FLASK], ids=["none", "api", "resource"])
+@in_either_order
+def test_a_hook_that_answers_preflights_itself_goes_on_doing_so(extension_first, form):
+    """As applications without Flask-CORS do it."""
+
+    def answer():
+        if request.method == "OPTIONS":
+            return "", 204, {"Access-Control-Allow-Origin": ORIGIN, "Access-Control-Allow-Headers": "authorization"}
+        return None
+
+    def extend(app, blueprint):
+        app.before_request(answer)
+
+    def with_hook(Who):
+        return extend, form(Who)[1]
+
+    app, Who = make(with_hook, extension_first=extension_first)
+    before, _ = make(with_hook, guarded=False, extension_first=extension_first)
+    got, expected = (each.test_client().options("/who", headers=preflight()) for each in (app, before))
+    assert everything(got) == everything(expected)
+    assert got.status_code == 204
+    assert app.test_client().get("/who", headers=preflight()).status_code == 401
+    assert Who.constructed == 0
