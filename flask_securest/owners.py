@@ -35,6 +35,7 @@ class Owners:
         self._protected: dict[Protection, list[GuardedView]] = {}
         #: Resource classes with views that no Api has made: the endpoints of those.
         self._made_by_hand: dict[type, str] = {}
+        self._seen_by_hand: set[str] = set()
         #: The Apis that are adding a Resource just now, and which.
         self._adding: list[tuple[Api, type | None]] = []
 
@@ -89,7 +90,7 @@ class Owners:
         :param function: its view function as it was registered
         """
         found = trace(function)
-        api = found.api or self._find_api_by_name(endpoint) or self._find_api_adding(found)
+        api = found.api or self._find_api_by_name(endpoint) or self._find_api_adding(endpoint, found)
         guards = self._find_guards(endpoint, api, found)
         earlier = self._views.get(endpoint)
         if not guards and found.view_class is None and earlier is not None and earlier.fault is None:
@@ -111,9 +112,9 @@ class Owners:
         known = [*(api for api, _ in self.apis), *self.unguarded]
         return next((api for api in known if has_endpoint(api, endpoint)), None)
 
-    def _find_api_adding(self, found: Trace) -> Api | None:
+    def _find_api_adding(self, endpoint: str, found: Trace) -> Api | None:
         """Return the Api that is adding a Resource, if a view that does not tell is of that, or of another Resource."""
-        if not self._adding or found.view_class is None:
+        if not self._adding or found.view_class is None or endpoint in self._seen_by_hand:
             return None  # plain views that a subclass of Api adds are left alone
         api, resource = self._adding[-1]
         return api if found.view_class is resource or issubclass(found.view_class, Resource) else None
@@ -123,7 +124,7 @@ class Owners:
         guards: list[ApiGuard | None] = [guard for known, guard in self.apis if known is api]
         is_resource = found.view_class is not None and issubclass(found.view_class, Resource)
         if not guards and (api is not None or is_resource) and not self._is_open_on_purpose(api):
-            guards = [self.guard]
+            guards = [self.guard] if self.guard is not None else []
         if guards:
             guards += [guard for known, guard in self.apis if has_endpoint(known, endpoint)]
         guards += [getattr(found.protection, "guard", None), getattr(found.view_class, PROTECTION_MARK, None)]
@@ -181,6 +182,7 @@ class Owners:
             )
         else:
             self._made_by_hand[resource] = endpoint
+            self._seen_by_hand.add(endpoint)
             return None
         fault = (
             f"the view {endpoint!r} {what}: add it with api.add_resource, attach before it is added, decorate the "
