@@ -234,3 +234,10 @@ def test_the_readme_maps_the_modules_that_there_are():
     readme = (Path(__file__).parents[1] / "README.rst").read_text(encoding="utf-8")
     for name in MODULES:
         assert f"``{name.replace('.', '/')}.py``" in readme, f"{name} is missing in 'How a request flows'"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("cli.") and name != "cli.output"])
+def test_a_command_prints_in_one_place_which_knows_what_to_do_where_that_fails(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    named = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, (ast.Name, ast.Attribute))}
+    assert not named & {"print", "click.echo", "click.secho", "click.echo_via_pager", "sys.stdout", "sys.stderr"}
