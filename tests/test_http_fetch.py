@@ -173,7 +173,7 @@ def test_a_slow_drip_ends_in_time(converse):
     with raw_server(converse) as port:
         started = time.monotonic()
         assert "TimeoutError" in refused(f"http://127.0.0.1:{port}/", timeout=0.4)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4.5
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_a_tls_handshake_that_does_not_end_ends_in_time(converse):
     with raw_server(converse) as port:
         started = time.monotonic()
         refused(f"https://127.0.0.1:{port}/", timeout=0.4)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4.5
 
 
 def test_a_server_that_does_not_read_what_is_sent_is_left_in_time():
     with raw_server(hang) as port:
         started = time.monotonic()
         refused(f"http://127.0.0.1:{port}/", timeout=0.4, data=b"x" * 20_000_000)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4.5
 
 
 def test_a_server_that_reads_what_is_sent_slowly_is_left_in_time(tmp_path):
@@ -206,7 +206,7 @@ def test_a_server_that_reads_what_is_sent_slowly_is_left_in_time(tmp_path):
     with raw_server(read_slowly) as port:
         started = time.monotonic()
         refused(f"https://127.0.0.1:{port}/", timeout=0.6, data=b"x" * 20_000_000, ca_file=str(certificate))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4.5
 
 
 def test_a_name_server_that_does_not_answer_is_left_in_time_and_holds_few_threads(monkeypatch):
@@ -223,7 +223,7 @@ def test_a_name_server_that_does_not_answer_is_left_in_time_and_holds_few_thread
         for _ in range(5):
             started = time.monotonic()
             refused("https://slow.example/", timeout=0.2)
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 10
         assert len(asked) == 3
     finally:
         answer.set()
