@@ -148,7 +148,9 @@ def test_the_quickstart_lets_admins_delete_and_nobody_else(client, quickstart):
 
 
 def test_the_quickstart_issues_tokens_to_whoever_has_something_else_than_a_token(client, quickstart):
-    issued = client.post("/tokens", auth=("alice", "wonderland")).json
+    answer = client.post("/tokens", auth=("alice", "wonderland"))
+    assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
+    issued = answer.json
     assert issued["token_type"] == "Bearer"
     assert issued["expires_in"] == 600
     headers = {"Authorization": f"Bearer {issued['access_token']}"}
