@@ -72,11 +72,13 @@ class Todo(Resource):
 class Tokens(Resource):
     @authenticators("api-key", "password")  # a token cannot be traded for another one
     def post(self):
-        return {
+        issued = {
             "access_token": tokens.generate_auth_token(current_user),
             "token_type": "Bearer",
             "expires_in": tokens.expires_in_seconds,
         }
+        # A cache that kept it would hand it to the next one who asks (RFC 6749, section 5.1).
+        return issued, 200, {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 @api.resource("/me")

@@ -3,13 +3,15 @@
 import base64
 import hmac
 import json
-import time
 from functools import lru_cache
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+#: Two times that stay past and future, however long after their making the tokens are used.
+PAST, FUTURE = 1_600_000_000, 32_503_680_000
 
 ISSUER, AUDIENCE = "https://issuer.example", "urn:api"
 SECRET = "planted-shared-secret-of-the-tests-0123456789-0123456789-0123456789"
@@ -75,8 +77,7 @@ def _int64(number, size=None):
 
 def claims(**changes):
     """Return good claims; ``name=None`` takes one away."""
-    now = int(time.time())
-    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 7200, "scope": "read write"}
+    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": PAST, "exp": FUTURE, "scope": "read write"}
     return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
 

@@ -1,6 +1,7 @@
 """The house rules of the imports, checked from the imports themselves."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import flask_securest
 
 ROOT = Path(flask_securest.__file__).parent
+TESTS = Path(__file__).parent
 
 #: Each module stands on a floor, and imports only from floors below its own.
 FLOORS = {
@@ -250,3 +252,31 @@ def test_the_readme_maps_the_modules_that_there_are():
     readme = (Path(__file__).parents[1] / "README.rst").read_text(encoding="utf-8")
     for name in MODULES:
         assert f"``{name.replace('.', '/')}.py``" in readme, f"{name} is missing in 'How a request flows'"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("cli.") and name != "cli.output"])
+def test_a_command_prints_in_one_place_which_knows_what_to_do_where_that_fails(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    named = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, (ast.Name, ast.Attribute))}
+    assert not named & {"print", "click.echo", "click.secho", "click.echo_via_pager", "sys.stdout", "sys.stderr"}
+
+
+def calls_at_import(node):
+    """Yield what is called when a file is imported: also by decorators and defaults, but not in functions."""
+    children = list(ast.iter_child_nodes(node))
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        children = [*node.decorator_list, node.args]
+    elif isinstance(node, ast.Lambda):
+        children = [node.args]
+    elif isinstance(node, ast.Call):
+        yield ast.unparse(node.func)
+    for child in children:
+        yield from calls_at_import(child)
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_no_test_takes_the_time_when_it_is_imported(path):
+    """It may be run an hour later, on a machine that is busy: what was to come has passed by then."""
+    clocks = re.compile(r"(.*\.)?(time|date|datetime|dt)\.(now|utcnow|today|time|time_ns|monotonic|perf_counter)")
+    called = calls_at_import(ast.parse(path.read_text(encoding="utf-8")))
+    assert not [name for name in called if clocks.fullmatch(name)]

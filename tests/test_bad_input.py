@@ -1,6 +1,7 @@
 """What comes from outside: a plain 401 and nothing else, whatever it is."""
 
 import base64
+import re
 import socket
 import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -17,8 +18,21 @@ from flask_securest.testing import ForbiddenUserstore
 CHALLENGES = ['ApiKey realm="api", header="X-API-Key"', 'Basic realm="api", charset="UTF-8"', 'Bearer realm="api"']
 REFUSED_BEARER = [*CHALLENGES[:2], 'Bearer realm="api", error="invalid_token"']
 
-TOKEN = TokenAuthenticator(SECRET_KEY).generate_auth_token("alice")
 GOOD = ALICE["Authorization"]
+
+
+def with_tokens(headers):
+    """Return headers in which a token has just been made wherever they say {token}, for it ends after ten minutes."""
+    tokens = TokenAuthenticator(SECRET_KEY)
+    token = tokens.generate_auth_token("alice")
+    made = {
+        "{token}": token,
+        "{token cut short}": token[:-1],
+        "{token 10000 times}": token * 10_000,
+        "{forged token}": TokenAuthenticator("another" + SECRET_KEY).generate_auth_token("alice"),
+        "{token of mallory}": tokens.generate_auth_token("mallory"),
+    }
+    return {name: re.sub(r"\{.*?token.*?\}", lambda found: made[found[0]], value) for name, value in headers.items()}
 
 
 def b64(raw):
@@ -37,7 +51,7 @@ NO_CREDENTIALS = {
     "a scheme that begins like another": {"HTTP_AUTHORIZATION": "Basics " + GOOD[6:]},
     "a scheme without a space": {"HTTP_AUTHORIZATION": GOOD.replace(" ", "")},
     "credentials without a scheme": {"HTTP_AUTHORIZATION": GOOD[6:]},
-    "a token without a scheme": {"HTTP_AUTHORIZATION": TOKEN},
+    "a token without a scheme": {"HTTP_AUTHORIZATION": "{token}"},
     "a tab behind the scheme": {"HTTP_AUTHORIZATION": GOOD.replace(" ", "\t")},
     "bytes that are no text": {"HTTP_AUTHORIZATION": "\xff\xfe\x80"},
     "a NUL": {"HTTP_AUTHORIZATION": "\x00"},
@@ -59,7 +73,7 @@ NO_CREDENTIALS = {
     "basic with a line feed": {"HTTP_AUTHORIZATION": b64(b"alice\n:wonderland")},
     "basic twice": {"HTTP_AUTHORIZATION": f"{GOOD}, {GOOD}"},
     "basic twice without a space": {"HTTP_AUTHORIZATION": f"{GOOD},{GOOD}"},
-    "basic and bearer": {"HTTP_AUTHORIZATION": f"{GOOD}, Bearer {TOKEN}"},
+    "basic and bearer": {"HTTP_AUTHORIZATION": GOOD + ", Bearer {token}"},
     "bearer without anything": {"HTTP_AUTHORIZATION": "Bearer"},
     "bearer with a space": {"HTTP_AUTHORIZATION": "Bearer "},
     "a key that nobody has": {"HTTP_X_API_KEY": "wrong"},
@@ -78,13 +92,11 @@ WRONG_CREDENTIALS = {
     "a wrong password": {"HTTP_AUTHORIZATION": b64(b"alice:Wonderland")},
     "a user without a password": {"HTTP_AUTHORIZATION": b64(b"robot:None")},
     "a disabled user": {"HTTP_AUTHORIZATION": b64(b"mallory:malice")},
-    "a forged token": {"HTTP_AUTHORIZATION": f"Bearer {TokenAuthenticator('other').generate_auth_token('alice')}"},
-    "a token cut short": {"HTTP_AUTHORIZATION": f"Bearer {TOKEN[:-1]}"},
-    "a token twice": {"HTTP_AUTHORIZATION": f"Bearer {TOKEN}, Bearer {TOKEN}"},
-    "a token of a megabyte": {"HTTP_AUTHORIZATION": f"Bearer {TOKEN * 10_000}"},
-    "a token of a disabled user": {
-        "HTTP_AUTHORIZATION": "Bearer " + TokenAuthenticator(SECRET_KEY).generate_auth_token("mallory")
-    },
+    "a forged token": {"HTTP_AUTHORIZATION": "Bearer {forged token}"},
+    "a token cut short": {"HTTP_AUTHORIZATION": "Bearer {token cut short}"},
+    "a token twice": {"HTTP_AUTHORIZATION": "Bearer {token}, Bearer {token}"},
+    "a token of a megabyte": {"HTTP_AUTHORIZATION": "Bearer {token 10000 times}"},
+    "a token of a disabled user": {"HTTP_AUTHORIZATION": "Bearer {token of mallory}"},
 }
 
 
@@ -103,7 +115,7 @@ def assert_plain_401(answer, environ, resource):
 
 @pytest.mark.parametrize("environ", NO_CREDENTIALS.values(), ids=NO_CREDENTIALS)
 def test_without_credentials_to_look_up_it_is_a_plain_401_and_no_store_is_asked(environ, caplog):
-    Who = new_who()
+    Who, environ = new_who(), with_tokens(environ)
     client = secured(Who, userstore=ForbiddenUserstore())[0].test_client()
     assert_plain_401(client.get("/who", environ_overrides=environ), environ, Who)
     assert not [record for record in caplog.records if record.levelname not in ("INFO", "DEBUG")]
@@ -111,7 +123,7 @@ def test_without_credentials_to_look_up_it_is_a_plain_401_and_no_store_is_asked(
 
 @pytest.mark.parametrize("environ", WRONG_CREDENTIALS.values(), ids=WRONG_CREDENTIALS)
 def test_wrong_credentials_are_a_plain_401(environ):
-    Who = new_who()
+    Who, environ = new_who(), with_tokens(environ)
     client = secured(Who)[0].test_client()
     assert_plain_401(client.get("/who", environ_overrides=environ), environ, Who)
 
@@ -122,7 +134,7 @@ def test_wrong_credentials_are_a_plain_401(environ):
     ids=[name for name, environ in (NO_CREDENTIALS | WRONG_CREDENTIALS).items() if environ],
 )
 def test_on_an_optional_method_bad_input_is_not_taken_for_nobody(environ):
-    Who = optional(new_who())
+    Who, environ = optional(new_who()), with_tokens(environ)
     client = secured(Who)[0].test_client()
     expected = 200 if not {"HTTP_X_API_KEY", "HTTP_AUTHORIZATION"} & set(environ) else 401
     assert client.get("/who", environ_overrides=environ).status_code == expected
@@ -134,17 +146,17 @@ GOOD_INPUT = {
     "basic": ALICE,
     "basic in lower case": {"Authorization": GOOD.replace("Basic", "basic")},
     "basic in upper case": {"Authorization": GOOD.replace("Basic", "BASIC")},
-    "bearer": bearer(TOKEN),
-    "bearer in lower case": {"Authorization": f"bearer {TOKEN}"},
+    "bearer": bearer("{token}"),
+    "bearer in lower case": {"Authorization": "bearer {token}"},
     "a wrong key and a good password": with_key("wrong") | ALICE,
     "a good key and a wrong password": with_key() | basic("alice", "wrong"),
-    "a blank key and a good token": with_key(" ") | bearer(TOKEN),
+    "a blank key and a good token": with_key(" ") | bearer("{token}"),
 }
 
 
 @pytest.mark.parametrize("headers", GOOD_INPUT.values(), ids=GOOD_INPUT)
 def test_good_credentials_are_good_however_they_are_spelt(headers):
-    assert secured(new_who())[0].test_client().get("/who", headers=headers).status_code == 200
+    assert secured(new_who())[0].test_client().get("/who", headers=with_tokens(headers)).status_code == 200
 
 
 raw_headers = st.dictionaries(
@@ -196,7 +208,8 @@ def address():
 
 
 def send(address, *header_lines):
-    head = b"\r\n".join([b"GET /who HTTP/1.0", b"Host: localhost", *header_lines, b"", b""])
+    lines = [with_tokens({"line": line.decode("latin-1")})["line"].encode("latin-1") for line in header_lines]
+    head = b"\r\n".join([b"GET /who HTTP/1.0", b"Host: localhost", *lines, b"", b""])
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall(head)
         with connection.makefile("rb") as answer:
@@ -216,7 +229,7 @@ def send(address, *header_lines):
         [b"Authorization: Basic"],
         [b"Authorization: Basic \xc3\xa4"],
         [b"Authorization: " + GOOD.encode(), b"Authorization: " + GOOD.encode()],
-        [b"Authorization: Bearer " + TOKEN.encode(), b"Authorization: " + GOOD.encode()],
+        [b"Authorization: Bearer {token}", b"Authorization: " + GOOD.encode()],
     ],
     ids=lambda lines: repr(lines)[:50],
 )

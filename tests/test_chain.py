@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from types import SimpleNamespace
 
 import pytest
@@ -22,8 +22,7 @@ from flask_securest.errors import (
 from flask_securest.testing import make_request
 
 ALICE = User("alice")
-EARLIER = datetime.now(timezone.utc) - timedelta(seconds=1)
-LATER = datetime.now(timezone.utc) + timedelta(hours=1)
+EARLIER, LATER = datetime(2001, 1, 1, tzinfo=timezone.utc), datetime(3000, 1, 1, tzinfo=timezone.utc)
 
 VERIFIED = [ALICE, Identity(ALICE), SimpleNamespace(username="alice", password=None, active=1, roles=[])]
 VERIFIED += [Identity(ALICE, expires_at=LATER), Identity(ALICE, "a name of its own")]

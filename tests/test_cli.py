@@ -17,6 +17,7 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -98,6 +99,18 @@ def run(app, *arguments, given="", code=0):
     assert result.exit_code == code, (arguments, result.exit_code, result.stdout, result.stderr)
     assert "Traceback" not in result.stderr
     return result
+
+
+def walk(group, path=()):
+    """Yield all commands that are no groups, with their names."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from walk(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+COMMANDS = dict(walk(securest))
 
 
 @pytest.fixture
@@ -1251,6 +1264,146 @@ def test_kill_9_during_an_import_leaves_none_or_all_of_its_users(place):
         store.add_users([User("the next one")])  # and nothing stands in the way of it
 
 
+# --- standard output that cannot be written
+
+
+@contextmanager
+def no_output(why):
+    """Yield what a process may have as standard output and cannot write."""
+    if why == "full":
+        with Path("/dev/full").open("wb") as full:
+            yield full
+    else:
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            yield writing
+        finally:
+            os.close(writing)
+
+
+OUTPUTS = {"full": "No space left on device", "a pipe that has ended": "Broken pipe", "closed": "it is closed"}
+WITHOUT_OUTPUT = pytest.mark.parametrize("why", OUTPUTS)
+
+#: With --json there is no command that prints nothing. ID is the id of a key.
+PRINTING = {
+    "users add": ["carol", "--no-password"],
+    "users list": [],
+    "users show": ["alice"],
+    "users passwd": ["alice"],
+    "users enable": ["alice"],
+    "users disable": ["alice"],
+    "users remove": ["alice", "--yes"],
+    "users import": ["-", "--dry-run"],
+    "keys issue": ["--app", "ci"],
+    "keys list": [],
+    "keys show": ["ID"],
+    "keys rotate": ["ID"],
+    "keys revoke": ["ID", "--yes"],
+    "keys pattern": [],
+    "hash": [],
+    "check": [],
+}
+
+
+def run_without_output(app, why, monkeypatch, capsys, *arguments):
+    """Run a command in this process with a standard output that cannot be written; return the exit code, and stderr."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"username\n")))
+    with ExitStack() as stack:
+        out = None
+        if why != "closed":
+            out = os.fdopen(os.dup(_number(stack.enter_context(no_output(why)))), "w")
+        monkeypatch.setattr(sys, "stdout", out)
+        with app.app_context(), pytest.raises(SystemExit) as ended:
+            securest(list(arguments), prog_name="flask securest")
+        if out is not None:
+            out.flush()  # as Python does at its end; where that fails it ends with 120
+            out.close()
+    return ended.value.code, capsys.readouterr().err
+
+
+def _number(file):
+    return file if isinstance(file, int) else file.fileno()
+
+
+@WITHOUT_OUTPUT
+@pytest.mark.parametrize("path", COMMANDS)
+def test_no_command_says_done_when_its_output_cannot_be_written(shop, monkeypatch, capsys, path, why):
+    shop.users.add_users([User("alice", FAST.hash(PASSWORD))])
+    key_id = shop.keys.issue(app_name="ci").key.id
+    arguments = [key_id if each == "ID" else each for each in PRINTING[path]]
+    code, told = run_without_output(shop.app, why, monkeypatch, capsys, *path.split(), *arguments, "--json")
+    assert code == 1, told
+    assert re.search(rf"^Error: .*\({OUTPUTS[why]}\)", told, re.MULTILINE)
+    assert "Traceback" not in told
+
+
+@WITHOUT_OUTPUT
+@pytest.mark.parametrize("path", ["", "users", "keys", *COMMANDS])
+def test_nor_does_help_that_cannot_be_written(shop, monkeypatch, capsys, path, why):
+    code, told = run_without_output(shop.app, why, monkeypatch, capsys, *path.split(), "--help")
+    assert (code, told) == (1, f"Error: standard output cannot be written ({OUTPUTS[why]})\n")
+
+
+@WITHOUT_OUTPUT
+@pytest.mark.parametrize("group", [[], ["users"], ["keys"]], ids=show)
+def test_no_command_at_all_is_wrong_usage_which_is_told_on_standard_error(shop, monkeypatch, capsys, group, why):
+    code, told = run_without_output(shop.app, why, monkeypatch, capsys, *group)
+    assert code == 2
+    assert told.startswith("Usage: flask securest")
+
+
+@WITHOUT_OUTPUT
+def test_a_command_that_prints_nothing_needs_no_output(shop, monkeypatch, capsys, why):
+    code, told = run_without_output(shop.app, why, monkeypatch, capsys, "users", "add", "carol", "--no-password")
+    assert (code, told) == (0, "user 'carol': added\n")
+
+
+@WITHOUT_OUTPUT
+def test_a_failure_that_comes_before_keeps_its_exit_code(shop, monkeypatch, capsys, why):
+    def fail():
+        yield User("alice")
+        raise BackendError("down")
+
+    monkeypatch.setattr(shop.users, "list_users", fail)
+    code, told = run_without_output(shop.app, why, monkeypatch, capsys, "users", "list")
+    assert (code, told) == (3, "Error: down\n")
+
+
+def test_what_is_told_goes_nowhere_else_when_standard_error_is_closed(shop, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    with shop.app.app_context(), pytest.raises(SystemExit) as ended:
+        securest(["keys", "issue", "--app", "ci"], prog_name="flask securest")
+    assert ended.value.code == 0
+    assert KEY.fullmatch(capsys.readouterr().out.strip())
+
+
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+@WITHOUT_OUTPUT
+def test_a_process_whose_output_cannot_be_written_ends_with_1(place, why, unbuffered):
+    """Python writes what is left at its end, and ends with 120 where it cannot: unless PYTHONUNBUFFERED is set."""
+    Shop(place / "shop.db").users.add_users([User("alice")])
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {"PYTHONUNBUFFERED": "1"} if unbuffered else {}
+    for arguments in (["users", "list"], ["keys", "issue", "--app", "ci"], ["--help"]):
+        command = [*FLASK, "securest", *arguments]
+        options = {"cwd": place, "stderr": subprocess.PIPE, "text": True, "env": environment, "check": False}
+        if why == "closed":
+            done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], **options)
+        else:
+            with no_output(why) as out:
+                done = subprocess.run(command, stdout=out, **options)
+        assert done.returncode == 1, done
+        told = done.stderr.splitlines()
+        assert told[-1].startswith("Error: ")
+        assert f"({OUTPUTS[why]})" in told[-1]
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+        if arguments[0] == "keys":
+            (key,) = Shop(place / "shop.db").keys.list_keys()
+            assert told[-1].endswith(key.id)
+
+
 # --- check
 
 
@@ -1284,18 +1437,6 @@ def test_check_tells_of_an_application_that_nobody_guards():
 
 
 # --- the help, and the README
-
-
-def walk(group, path=()):
-    """Yield all commands that are no groups, with their names."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from walk(command, (*path, name))
-        else:
-            yield " ".join((*path, name)), command
-
-
-COMMANDS = dict(walk(securest))
 
 
 def help_of(path):

@@ -787,11 +787,11 @@ class TestDistinguishedNames:
             assert type(error) is ValueError  # noqa: PT017  # or it is one
 
     def test_a_long_one_takes_no_time(self):
-        started = time.perf_counter()
+        started = time.thread_time()
         for text in (b"CN=" + b"a" * 8000 + b'"', b"CN=a," * 1600, b"CN=" + b" " * 8000, b"CN=" + b"\\" * 8001):
             with pytest.raises(ValueError, match="distinguished name"):
                 parse_dn(text)
-        assert time.perf_counter() - started < 1
+        assert time.thread_time() - started < 1
 
 
 class TestGarbage:

@@ -203,18 +203,20 @@ class TestAnEngineOfTheApplication:
 class TestAnEngineOfOurs:
     def test_it_is_freed_with_its_store_and_so_are_its_connections(self, server):
         url = server.new_database()
-        gc.collect()
-        before = len(_ENGINES)
         store = SQLAlchemyUserstore(url)
         store.create_schema()
         database = weakref.ref(store._database)
-        assert len(_ENGINES) == before + 1
+        # Those of other tests come and go meanwhile.
+        assert self._engines_of(url) == 1
         assert self._connections_to(url) == 1
         del store
         gc.collect()
         assert database() is None
-        assert len(_ENGINES) == before
+        assert self._engines_of(url) == 0
         _wait_until(lambda: self._connections_to(url) == 0)
+
+    def _engines_of(self, url):
+        return sum(engine.url.database == sa.make_url(url).database for engine in _ENGINES)
 
     def _connections_to(self, url):
         with psycopg.connect(url) as connection:

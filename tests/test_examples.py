@@ -89,6 +89,17 @@ def test_every_code_block_of_the_readme_is_of_a_kind_that_is_run():
     }
 
 
+def test_the_table_for_those_who_come_from_elsewhere_opens_no_plain_view():
+    """No Api guards a plain view: whoever only takes its decorator off, as told for a Resource, opens it to everybody."""
+    section = README.partition("If you come from another library\n---")[2].partition("\n---")[0]
+    rows = [" ".join(row.split()) for row in section.split("    * - ")]
+    about_taking_off = [row for row in rows if "- nothing" in row]
+    assert about_taking_off
+    assert all("``@auth.login_required`` of a Resource" in row for row in about_taking_off)
+    (plain,) = [row for row in rows if "``@auth.login_required`` of a plain view" in row]
+    assert "``@securest.protect`` in its place" in plain
+
+
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     """Return the module, with the users and the key that make demo makes."""
@@ -137,7 +148,9 @@ def test_the_quickstart_lets_admins_delete_and_nobody_else(client, quickstart):
 
 
 def test_the_quickstart_issues_tokens_to_whoever_has_something_else_than_a_token(client, quickstart):
-    issued = client.post("/tokens", auth=("alice", "wonderland")).json
+    answer = client.post("/tokens", auth=("alice", "wonderland"))
+    assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
+    issued = answer.json
     assert issued["token_type"] == "Bearer"
     assert issued["expires_in"] == 600
     headers = {"Authorization": f"Bearer {issued['access_token']}"}

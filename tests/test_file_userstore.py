@@ -178,7 +178,9 @@ REFUSED_YAML = {
         "line 5, column 3: a key that stands there twice",
     ),
     "users twice": ("users: []\nusers: []\n", "line 2, column 1: a key that stands there twice"),
-    "brackets": ("[" * 100_000, r"line 1, column 33: more than 32 lists"),
+    "brackets": ("[" * 500, r"line 1, column 33: more than 32 lists"),
+    # Releases of libyaml differ in how deep they look before they hand out the first bracket: it may be the one to refuse.
+    "brackets without end": ("[" * 100_000, r"line 1, column \d+: (more than 32 lists|no YAML)"),
     "mappings": ("{a: " * 100_000, r"line 1, column \d+: more than 32 lists"),
     "a long number": (f"users: {'9' * 100_000}\n", "line 1, column 8: a number that is too long"),
     "a number of base 60": (f"users: {'1:' * 100_000}1\n", "line 1, column 8: a number that is too long"),
@@ -237,11 +239,11 @@ IDS = [f"yaml, {name}" for name in REFUSED_YAML] + [f"json, {name}" for name in 
 @pytest.mark.parametrize(("name", "text", "message"), REFUSED, ids=IDS)
 def test_a_file_that_cannot_be_is_an_error_at_the_start_which_says_where(name, text, message, tmp_path):
     path = write(tmp_path / name, text)
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(ConfigurationError, match=message) as caught:
         FileUserstore(path)
     assert str(caught.value).startswith(str(path))
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize(("name", "text", "message"), REFUSED, ids=IDS)

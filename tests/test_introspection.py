@@ -707,13 +707,13 @@ class TestManyAtOnce:
 
     def test_an_issuer_that_hangs_does_not_hang_every_thread(self, endpoint):
         """Each request would otherwise keep a worker for the whole timeout: a few clients could stop the API."""
-        provider = make(endpoint.url, timeout=1)
+        provider = make(endpoint.url, timeout=3)
         endpoint.gate.clear()
         assert ask(provider).answer is Answer.BACKEND_DOWN
         started = time.monotonic()
         threads, answers = ask_in_threads(provider, [f"some-{number}" for number in range(20)])
         wait_until(lambda: len(answers) >= 19)
-        assert time.monotonic() - started < 0.9
+        assert time.monotonic() - started < 2.9
         for thread in threads:
             thread.join()
         assert {outcome.answer for outcome in answers} == {Answer.BACKEND_DOWN}

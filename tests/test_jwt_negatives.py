@@ -6,14 +6,13 @@ Each goes through a real application whose provider fetches its keys from a real
 
 import base64
 import json
-import time
 import zlib
 
 import pytest
 from helpers import bearer, new_who, secured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jwt_tokens import AUDIENCE, ISSUER, SECRET, b64, claims, join, jwk, jwks, new_key, pem, sign, token
+from jwt_tokens import AUDIENCE, FUTURE, ISSUER, PAST, SECRET, b64, claims, join, jwk, jwks, new_key, pem, sign, token
 from servers.scripted_http import scripted_server
 
 from flask_securest.authentication_providers.headers import MAX_CREDENTIALS_BYTES
@@ -27,7 +26,6 @@ RSA, P256, ED25519 = new_key("RSA"), new_key("P-256"), new_key("Ed25519")
 STRANGER, STRANGE_P256 = new_key("RSA", 9), new_key("P-256", 9)
 KEYS = jwks(jwk(RSA, kid="one"), jwk(P256, kid="two"), jwk(ED25519, kid="three"), jwk(new_key("P-384"), kid="four"))
 ALGORITHMS = ["RS256", "ES256", "EdDSA"]
-NOW = int(time.time())
 HEAD = {"alg": "RS256", "kid": "one"}
 
 GOOD = token()
@@ -145,7 +143,7 @@ CHEAP = {
     "a number beyond all in another claim": raw(payload=text_of(claims()) + ', "x": 1e999}'),
     "single quotes": raw(payload=str(claims())),
     "sub twice": raw(payload=text_of(claims()) + ', "sub": "bob"}'),
-    "exp twice": raw(payload=text_of(claims()) + f', "exp": {NOW + 9999}}}'),
+    "exp twice": raw(payload=text_of(claims()) + f', "exp": {FUTURE + 1}}}'),
     "aud twice": raw(payload='{"aud": "urn:other", ' + json.dumps(claims())[1:]),
     "two members of one name below": raw(payload=text_of(claims()) + ', "x": {"y": 1, "y": 2}}'),
     "a name that is written in two ways": raw(payload=text_of(claims()) + r', "\u0073ub": "bob"}'),
@@ -213,20 +211,20 @@ CHEAP = {
     "an audience that is a number": token(aud=7),
     "an audience in a list of lists": token(aud=[[AUDIENCE]]),
     "an audience beside something else": token(aud=[AUDIENCE, 7]),
-    "expired": token(exp=NOW - 120),
+    "expired": token(exp=PAST),
     "expired long ago": token(exp=1),
-    "expired in milliseconds": token(exp=NOW * 1000),
+    "expired in milliseconds": token(exp=PAST * 1000),
     "never ends": token(exp=None),
     "an end that is null": raw(payload=text_of(claims(exp=None)) + ', "exp": null}'),
-    "an end that is a string": token(exp=str(NOW + 7200)),
+    "an end that is a string": token(exp=str(FUTURE)),
     "an end that is true": token(exp=True),
-    "an end that is a list": token(exp=[NOW + 7200]),
+    "an end that is a list": token(exp=[FUTURE]),
     "an end before all time": token(exp=-1),
     "an end after all time": token(exp=10**18),
     "an end in exponents after all time": raw(payload=text_of(claims(exp=None)) + ', "exp": 1e300}'),
-    "not valid yet": token(nbf=NOW + 86400),
-    "issued in the future": token(iat=NOW + 86400),
-    "a beginning that is a string": token(nbf=str(NOW)),
+    "not valid yet": token(nbf=FUTURE),
+    "issued in the future": token(iat=FUTURE),
+    "a beginning that is a string": token(nbf=str(PAST)),
     "a beginning that is true": token(nbf=True),
     "an issuing that is a string": token(iat="yesterday"),
     "an issuing that is an object": token(iat={}),
@@ -273,7 +271,7 @@ FORGED = {
     "the signature of another token": ".".join([*token(sub="bob").split(".")[:2], token(sub="carol").split(".")[2]]),
     "another subject": resigned_signature(f"{HEADER}.{b64(json.dumps(claims(sub='bob')))}"),
     "more scopes": resigned_signature(f"{HEADER}.{b64(json.dumps(claims(scope='read write admin')))}"),
-    "a later end": resigned_signature(f"{HEADER}.{b64(json.dumps(claims(exp=NOW + 99999)))}"),
+    "a later end": resigned_signature(f"{HEADER}.{b64(json.dumps(claims(exp=FUTURE + 1)))}"),
     "a header that has changed": resigned_signature(f"{b64(json.dumps({**HEAD, 'x': 1}))}.{PAYLOAD}"),
     "the claims of another header": resigned_signature(f"{b64(json.dumps(HEAD))}.{PAYLOAD}"),
     "an elliptic signature of zeros": es_signature(lambda made: bytes(64)),
@@ -348,7 +346,7 @@ def test_what_looks_suspicious_and_is_right_is_good(warm):
         with_header(typ=None),
         token(kid=None),
         token(aud=["urn:other", AUDIENCE]),
-        token(exp=NOW + 7200.5),
+        token(exp=FUTURE + 0.5),
         raw(payload=text_of(claims(sub=None)) + r', "sub": "ali\u0063e"}'),
         raw(payload=text_of(claims()) + r', "name": "\ud83d\ude00"}'),
         with_header(jku="http://127.0.0.1:9/", x5u="http://127.0.0.1:9/", x5c=["MIIB"], jwk=jwk(STRANGER), zip="DEF"),

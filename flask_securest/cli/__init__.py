@@ -16,7 +16,7 @@ securest = Commands("securest", short_help="Manage the users and API keys of Sec
 securest.help = """Manage the users and API keys of the application, in the stores that its SecuREST has.
 
 Standard output has what was asked for, as a table, or as JSON with --json; standard error has all the rest. Passwords
-are asked for without echo, or are one line of standard input.
+are asked for without echo, or are one line of standard input. Standard output that cannot be written is a 1.
 
 \b
 Exit codes:

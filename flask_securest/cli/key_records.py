@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -12,7 +10,7 @@ from typing import Any
 from ..keystores.format import key_pattern
 from ..keystores.models import ApiKey, IssuedKey
 from .commands import Refused
-from .output import note, write, write_fields, write_json, write_json_list
+from .output import OutputError, flush_output, note, write, write_fields, write_json, write_json_list
 
 #: So many ids are told of keys that could not be printed.
 _MOST_IDS = 20
@@ -115,9 +113,9 @@ def _printing(issued: Sequence[IssuedKey]) -> Iterator[None]:
     """Tell, where the keys cannot be printed, that there are keys now which nobody has seen."""
     try:
         yield
-        sys.stdout.flush()
-    except OSError as error:
-        failure = os.strerror(error.errno) if error.errno else type(error).__name__
+        flush_output()
+    except OutputError as error:
+        failure = str(error)
     else:
         return
     ids = ", ".join(each.key.id for each in issued[:_MOST_IDS]) + (", ..." if len(issued) > _MOST_IDS else "")

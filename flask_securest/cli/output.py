@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +23,10 @@ _ROWS_MEASURED = 1000
 _WIDEST = 60
 
 _GAP = "  "
+
+
+class OutputError(Exception):
+    """Say why standard output cannot be written."""
 
 
 def escape(text: str) -> str:
@@ -45,10 +51,9 @@ def write(text: str, *, err: bool = False) -> None:
     :param text: the line; it may hold anything
     :param err: whether it goes to standard error
     """
-    stream = sys.stderr if err else sys.stdout
     # A terminal that is not UTF-8 cannot be sent every letter.
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(escape(text).encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
+    _print(escape(text).encode(encoding, "backslashreplace").decode(encoding) + "\n", err=err)
 
 
 def note(text: str) -> None:
@@ -93,7 +98,7 @@ def write_json(value: Any) -> None:
 
     :param value: what to write; times become ISO 8601 in UTC
     """
-    click.echo(_to_json(value, indent=2))
+    _print(_to_json(value, indent=2) + "\n")
 
 
 def write_json_list(values: Iterable[Any]) -> None:
@@ -103,9 +108,55 @@ def write_json_list(values: Iterable[Any]) -> None:
     """
     separator = "["
     for value in values:
-        click.echo(f"{separator}\n  {_to_json(value)}", nl=False)
+        _print(f"{separator}\n  {_to_json(value)}")
         separator = ","
-    click.echo("[]" if separator == "[" else "\n]")
+    _print("[]\n" if separator == "[" else "\n]\n")
+
+
+def write_help(text: str, *, err: bool = False) -> None:
+    """Write a text of several lines that is our own.
+
+    :param text: the text
+    :param err: whether it goes to standard error
+    """
+    _print(text + "\n", err=err)
+
+
+def flush_output() -> None:
+    """Send what is still to be written to standard output.
+
+    :raises OutputError: it cannot be written
+    """
+    if sys.stdout is not None:
+        _deliver("", sys.stdout)
+
+
+def _print(text: str, *, err: bool = False) -> None:
+    """Write to standard output or standard error: everything that the commands print goes through here.
+
+    :raises OutputError: standard output cannot be written. Of standard error nobody could be told.
+    """
+    if err:
+        with contextlib.suppress(OutputError):
+            _deliver(text, sys.stderr)
+    else:
+        _deliver(text, sys.stdout)
+
+
+def _deliver(text: str, stream: TextIO | None) -> None:
+    if stream is None:  # ">&-"; click would print nothing, or take standard output for standard error
+        raise OutputError("it is closed")
+    try:
+        click.echo(text, file=stream, nl=False)
+        stream.flush()
+    except OSError as error:
+        # Python would try to write the rest once more when it ends, and end with 120: it goes nowhere.
+        with contextlib.suppress(OSError):
+            number = stream.fileno()  # a stream of a test has none
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+        raise OutputError(os.strerror(error.errno) if error.errno else type(error).__name__) from None
 
 
 def describe(value: Any) -> str:

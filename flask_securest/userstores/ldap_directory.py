@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ..checks import require_list, require_name
 from ..errors import BackendError, ConfigurationError
+from ..http.stream import new_tls_context
 from .ldap_entries import BindAnswer, Entry
 from .ldap_session import SUCCESS, Server, Session, UnreachableError, import_ldap3, in_session
 
@@ -66,7 +66,7 @@ class Directory:
         try:
             # It asks for a certificate that one of the authorities has issued for this host or address: whoever
             # answers without one would be told the passwords (CWE-295, CWE-297).
-            self._tls = ssl.create_default_context(cafile=ca_file)
+            self._tls = new_tls_context(ca_file)
         except (OSError, TypeError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise ConfigurationError(f"ca_file: {ca_file!r} cannot be read as certificates in PEM: {problem}") from None
