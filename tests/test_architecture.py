@@ -106,6 +106,7 @@ FLOORS = {
     "census": 16,
     "extension": 17,
     "token_resources": 18,
+    "testing_requests": 18,
     "testing_stores": 18,
     "testing_tokenstores": 19,
     "testing": 20,

@@ -2,9 +2,13 @@
 
 import base64
 import hmac
+import re
+from abc import abstractmethod
+from dataclasses import replace
+from urllib.parse import quote, urlencode
 
 import pytest
-from helpers import FAST, KEY, SECRET_KEY, api_key, basic, make_userstore
+from helpers import FAST, KEY, SECRET_KEY, api_key, basic, make_userstore, show
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +18,10 @@ from flask_securest.authentication_providers import (
     PasswordAuthenticator,
     TokenAuthenticator,
 )
-from flask_securest.authentication_providers.headers import read_header
+from flask_securest.authentication_providers.headers import Token, format_challenge, read_header
 from flask_securest.chain import Answer
 from flask_securest.errors import BadCredentialsError
-from flask_securest.testing import AuthenticationProviderContract, UserstoreContract
+from flask_securest.testing import AuthenticationProviderContract, UserstoreContract, make_request
 from flask_securest.userstores import AbstractUserstore, SimpleUserstore
 
 
@@ -141,14 +145,110 @@ class TestAProviderOfOnesOwn(AuthenticationProviderContract):
         yield {"X-User": "bob", "X-Signature": self.good_headers(provider)["X-Signature"]}
 
 
+class _Elsewhere(AbstractAuthenticationProvider):
+    """Credentials that travel in no header."""
+
+    credential_headers = ()
+
+    def __init__(self, token):
+        self.token = token
+
+    @abstractmethod
+    def find(self, request):
+        """Return what was sent, or None."""
+
+    def authenticate(self, request, userstore):
+        token = self.find(request)
+        if not token:
+            return None
+        if not hmac.compare_digest(token, self.token):
+            raise BadCredentialsError("a wrong token")
+        return User("alice")
+
+
+class InTheQueryString(_Elsewhere):
+    """``GET /reports?token=...``, as a link in a mail has it."""
+
+    def find(self, request):
+        return request.args.get("token", "").encode()
+
+
+class InThePath(_Elsewhere):
+    """``GET /hooks/...``, as webhooks have it."""
+
+    def find(self, request):
+        found = re.fullmatch("/hooks/(.+)", request.environ["PATH_INFO"], re.DOTALL)
+        return found and found[1].encode("latin-1")
+
+
+class InTheBody(_Elsewhere):
+    """``POST /login`` with ``token=...``, as a form has it."""
+
+    def find(self, request):
+        return request.form.get("token", "").encode()
+
+
+class _ElsewhereContract(AuthenticationProviderContract):
+    SECRETS = ("planted-token",)
+
+    def good_headers(self, provider):
+        return {"token": "planted-token"}
+
+    def wrong_headers(self, provider):
+        for token in ("x", "planted-toke", "planted-token\n", "PLANTED-TOKEN", b"\xff", "/", "%"):
+            yield {"token": token}
+
+
+class TestAProviderWithCredentialsInTheQueryString(_ElsewhereContract):
+    def make_provider(self):
+        return InTheQueryString(b"planted-token")
+
+    def make_request(self, credentials):
+        return make_request(path="/reports", query_string=urlencode(credentials))
+
+
+class TestAProviderWithCredentialsInThePath(_ElsewhereContract):
+    def make_provider(self):
+        return InThePath(b"planted-token")
+
+    def make_request(self, credentials):
+        return make_request(path="/hooks/" + quote(credentials.get("token", ""), safe=""))
+
+
+class TestAProviderWithCredentialsInTheBody(_ElsewhereContract):
+    def make_provider(self):
+        return InTheBody(b"planted-token")
+
+    def make_request(self, credentials):
+        return make_request(method="POST", path="/login", body=urlencode(credentials).encode())
+
+
+def test_a_request_of_the_contract_is_what_a_server_would_make_of_it():
+    request = make_request(
+        {"X-Bytes": b"\xff"},
+        method="PUT",
+        path="/a%2Fb/%FF",
+        query_string="c=%20d",
+        body=b"{}",
+        content_type="text/json",
+    )
+    assert (request.method, request.environ["PATH_INFO"]) == ("PUT", "/a/b/\xff")
+    assert request.args["c"] == " d"
+    assert request.get_data() == b"{}"
+    assert (request.mimetype, request.content_length) == ("text/json", 2)
+    assert request.environ["HTTP_X_BYTES"] == "\xff"
+    assert request.environ["REQUEST_URI"] == "/a%2Fb/%FF?c=%20d"
+    plain = make_request()
+    assert (plain.method, plain.path, plain.get_data(), plain.content_length) == ("GET", "/", b"", 0)
+
+
 class TestTheContractItself:
     """A provider with a hole does not pass."""
 
-    def failures(self, **members):
-        provider = type("Holed", (Signed,), members)
-        under_test = type(
-            "UnderTest", (TestAProviderOfOnesOwn,), {"make_provider": lambda self: provider(b"signing-key")}
-        )()
+    def failures(self, of=TestAProviderOfOnesOwn, base=Signed, said=(), **members):
+        provider = type("Holed", (base,), members)
+        key = b"signing-key" if base is Signed else b"planted-token"
+        under_test = type("UnderTest", (of,), {"make_provider": lambda self: provider(key), **dict(said)})()
         failed = []
         for name in dir(under_test):
             if name.startswith("test_"):
@@ -192,6 +292,112 @@ class TestTheContractItself:
 
     def test_one_that_shows_its_key_does_not(self):
         assert self.failures(__repr__=lambda self: f"Holed({self.key})") == ["test_no_secret_shows_in_a_repr"]
+
+    def test_one_that_does_not_look_at_all_of_a_query_string_does_not(self):
+        failed = self.failures(
+            TestAProviderWithCredentialsInTheQueryString,
+            InTheQueryString,
+            find=lambda self, request: request.args.get("token", "").encode()[:13],
+        )
+        assert "test_good_credentials_with_a_change_are_never_good" in failed
+
+    def test_one_that_asks_its_store_for_an_empty_token_does_not(self):
+        def authenticate(self, request, userstore):
+            return userstore.get_user(request.args["token"]) if "token" in request.args else None
+
+        failed = self.failures(
+            TestAProviderWithCredentialsInTheQueryString,
+            InTheQueryString,
+            said={"make_userstore": lambda self: SimpleUserstore([User("alice")])},
+            authenticate=authenticate,
+        )
+        assert "test_credentials_that_are_empty_are_never_good_and_no_store_is_asked" in failed
+
+    def test_one_whose_challenge_has_no_realm_does_not(self):
+        for challenge in ("Scripted", ["Scripted"], ('Scripted realm="api"', "Other")):
+            failed = self.failures(challenge=lambda self, realm, error=None, challenge=challenge: challenge)
+            assert failed == ["test_a_challenge_quotes_its_realm"]
+
+    def test_one_with_several_challenges_passes(self):
+        def challenge(self, realm, error=None):
+            return [format_challenge("Digest", realm=realm, algorithm=Token(name)) for name in ("SHA-256", "MD5")]
+
+        assert self.failures(challenge=challenge) == []
+
+    @pytest.mark.parametrize("challenge", [7, [7], [None], ["Digest x\r\n"], "é", [""], b"Digest"], ids=show)
+    def test_one_whose_challenge_is_none_does_not(self, challenge):
+        def say(self, realm, error=None):
+            return challenge
+
+        assert "test_a_challenge_takes_an_error" in self.failures(challenge=say)
+
+    def test_one_with_a_realm_of_its_own_passes_with_a_reason_and_only_then(self):
+        def challenge(self, realm, error=None):
+            return 'Signed realm="its own"'
+
+        assert self.failures(challenge=challenge) == ["test_a_challenge_quotes_its_realm"]
+        assert self.failures(said={"REALM_IS_ITS_OWN": "it is in the hashes"}, challenge=challenge) == []
+        for empty in ("", " "):
+            failed = self.failures(said={"REALM_IS_ITS_OWN": empty}, challenge=challenge)
+            assert "test_what_does_not_hold_for_it_has_a_reason" in failed
+
+    def test_one_that_overlooks_bytes_passes_with_a_reason_and_only_then(self):
+        overlooking = {"compare": lambda self, a, b: a.lower() == b}
+        changes = "test_good_credentials_with_a_change_are_never_good"
+        assert self.failures(**overlooking) == [changes]
+        assert self.failures(said={"NOT_EVERY_BYTE_COUNTS": "hexadecimal digits have two cases"}, **overlooking) == []
+        for empty in ("", " "):
+            failed = self.failures(said={"NOT_EVERY_BYTE_COUNTS": empty}, **overlooking)
+            assert "test_what_does_not_hold_for_it_has_a_reason" in failed
+
+    def test_one_that_takes_a_change_for_somebody_else_does_not_whatever_the_reason(self):
+        def authenticate(self, request, userstore):
+            user = read_header(request, "X-User")
+            return user and User(user.decode("latin-1"))
+
+        failed = self.failures(said={"NOT_EVERY_BYTE_COUNTS": "a reason"}, authenticate=authenticate)
+        assert "test_good_credentials_with_a_change_are_never_good" in failed
+
+    def test_one_that_is_good_once_and_does_not_say_so_does_not(self):
+        def authenticate(self, request, userstore):
+            user = Signed.authenticate(self, request, userstore)
+            seen = self.__dict__.setdefault("seen", set())
+            if user is not None and user.username in seen:
+                raise BadCredentialsError("a replay")
+            return user and (seen.add(user.username) or user)
+
+        class Fresh(TestAProviderOfOnesOwn):
+            """With credentials that are new each time."""
+
+            made = 0
+
+            def good_headers(self, provider):
+                self.made += 1
+                user = f"alice{self.made}"
+                return {"X-User": user, "X-Signature": hmac.digest(b"signing-key", user.encode(), "sha256").hex()}
+
+            def authenticate(self, provider, headers, userstore=None):
+                outcome = super().authenticate(provider, headers, userstore)
+                if outcome.identity is not None and outcome.identity.user.username[5:].isdigit():
+                    outcome.identity = replace(outcome.identity, user=User("alice"))
+                return outcome
+
+        once = "test_credentials_that_are_good_once_are_said_to_be"
+        assert self.failures(Fresh, authenticate=authenticate) == [once]
+        assert self.failures(Fresh, authenticate=authenticate, one_time=True) == []
+        assert self.failures(one_time=True) == [once]
+
+    def test_one_whose_account_is_what_was_sent_does_not(self):
+        account = "test_the_account_that_is_tried_is_a_name_or_none_whatever_is_sent"
+        for wrong in ("", b"alice", "signing-key"):
+            assert account in self.failures(account_of=lambda self, request, wrong=wrong: wrong)
+
+    def test_one_that_does_not_know_its_own_bearer_token_does_not(self):
+        bearers = "test_bearer_tokens_of_its_own_are_taken_for_its_own"
+        failed = self.failures(takes_bearer_token=lambda self, token: None)
+        assert failed == [bearers]
+        wrong = {"takes_bearer_token": lambda self, token: False}
+        assert self.failures(TestTokenAuthenticator, TokenAuthenticator, **wrong) == [bearers]
 
 
 SHIPPED = [

@@ -50,6 +50,8 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
     :raises MissingDependencyError: gssapi is not installed
     """
 
+    one_time = True
+
     def __init__(
         self,
         *,
