@@ -18,9 +18,6 @@ from passlib.context import CryptContext
 from werkzeug.security import check_password_hash
 
 from .errors import BackendError, ConfigurationError
-from .logs import get_logger
-
-_log = get_logger(__name__)
 
 
 def _profile(**parameters: Any) -> Mapping[str, Any]:
@@ -135,7 +132,7 @@ class PasswordHasher:
             raise ValueError(f"a password can have at most {most} bytes with {self._context.default_scheme()}")
         return str(self._context.hash(normal))
 
-    def verify(self, password: str, stored: str | None, *, owner: str | None = None) -> bool:
+    def verify(self, password: str, stored: str | None) -> bool:
         """Return whether ``password`` is the one that ``stored`` was made from.
 
         With ``None``, or a hash that cannot be read, it does the work of a verification all the same, and says no:
@@ -143,7 +140,18 @@ class PasswordHasher:
 
         :param password: what the client sent
         :param stored: the stored hash, or ``None`` where there is no such user or no password
-        :param owner: whose it is, as the userstore knows the user; for the log alone
+        :raises BackendError: there is not enough memory to tell
+        """
+        return self.examine(password, stored) is True
+
+    def examine(self, password: str, stored: str | None) -> bool | None:
+        """Return what :meth:`verify` does, and ``None`` where ``stored`` cannot be read, or takes no such password.
+
+        ``PasswordAuthenticator`` asks this, and logs whose hash it is; of a subclass with a :meth:`verify` of its own
+        it asks that one, for only that one knows which hashes it reads.
+
+        :param password: what the client sent
+        :param stored: the stored hash, or ``None`` where there is no such user or no password
         :raises BackendError: there is not enough memory to tell
         """
         password = unicodedata.normalize("NFC", password)
@@ -151,9 +159,6 @@ class PasswordHasher:
             self._check("", self._dummy_hash)
             return False
         verified = None if stored is None else self._check(password, stored)
-        if verified is None and stored is not None:
-            # What is stored there is not logged: it may be a plain password.
-            _log.warning("the stored password hash of user %r cannot be read, or takes no such password", owner)
         if verified:
             return True
         # Also after a hash of another scheme or cost, which may have taken no time. With the password that was sent,
@@ -161,7 +166,7 @@ class PasswordHasher:
         as_slow = verified is False and stored is not None and not self.needs_rehash(stored)
         if not as_slow and self._check(password, self._dummy_hash) is None:
             self._check("", self._dummy_hash)
-        return False
+        return False if stored is None else verified
 
     def needs_rehash(self, stored: str) -> bool:
         """Return whether ``stored`` is something else than :meth:`hash` would make now.

@@ -1,5 +1,6 @@
 import base64
 import copy
+import hmac
 
 import pytest
 from helpers import ALICE, FAST, Scripted, api_key, basic, make_userstore, new_who, secured, show, with_key
@@ -7,6 +8,7 @@ from helpers import ALICE, FAST, Scripted, api_key, basic, make_userstore, new_w
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator
 from flask_securest.errors import AccountStatusError, BackendError, ConfigurationError
+from flask_securest.passwords import PasswordHasher
 from flask_securest.userstores import AbstractUserstore, AbstractVerifyingUserstore, SimpleUserstore
 
 
@@ -86,9 +88,78 @@ def test_a_user_whose_hash_cannot_be_read_is_refused_and_logged_by_name(caplog):
     assert "wonderland" not in caplog.text
 
 
-def test_a_password_of_over_72_bytes_is_refused_with_bcrypt_and_logged(caplog):
-    from flask_securest.passwords import PasswordHasher
+def test_a_hash_that_cannot_be_read_costs_no_second_verification(monkeypatch, caplog):
+    """One for the hash, which takes no time, and one for the dummy, as for everybody."""
+    store = SimpleUserstore([User("alice", "$2b$12$short")])
+    client = secured(new_who(), providers=passwords(), userstore=store)[0].test_client()
+    client.get("/who")  # prepares the dummy
+    checked = []
+    verify = FAST._context.verify
+    monkeypatch.setattr(FAST._context, "verify", lambda *given: checked.append(given) or verify(*given))
+    assert client.get("/who", headers=ALICE).status_code == 401
+    assert [stored for _, stored in checked] == ["$2b$12$short", FAST._dummy_hash]
+    assert caplog.text.count("cannot be read") == 1
 
+
+class Reversed(PasswordHasher):
+    """The hashes of a system from before, and ours."""
+
+    asked = ()
+
+    def verify(self, password, stored):
+        self.asked = (*self.asked, stored)
+        if stored is not None and stored.startswith("reversed:"):
+            super().verify(password, None)  # the same work
+            return hmac.compare_digest(stored[9:].encode(), password[::-1].encode())
+        return super().verify(password, stored)
+
+
+class TestAPasswordHasherOfOnesOwn:
+    @pytest.fixture(autouse=True)
+    def _api(self):
+        self.hasher = Reversed(time_cost=1, memory_cost=8, parallelism=1)
+        self.store = SimpleUserstore(
+            [User("alice", "reversed:dnalrednow"), User("bob", FAST.hash("builder")), User("carol", "gibberish")]
+        )
+        provider = PasswordAuthenticator(password_hasher=self.hasher)
+        self.client = secured(new_who(), providers=[provider], userstore=self.store)[0].test_client()
+
+    def status_of(self, *pair):
+        return self.client.get("/who", headers=basic(*pair)).status_code
+
+    def test_its_verify_has_the_signature_of_the_contract_and_is_asked_once_each_time(self):
+        assert self.status_of("alice", "wonderland") == 200
+        assert self.status_of("bob", "builder") == 200
+        assert self.status_of("alice", "dnalrednow") == 401
+        assert self.status_of("nobody", "x") == 401
+        stored = self.store.get_user("bob").password
+        assert self.hasher.asked == ("reversed:dnalrednow", stored, "reversed:dnalrednow", None)
+
+    def test_its_hashes_are_not_said_to_be_unreadable(self, caplog):
+        for name in ("alice", "bob", "carol", "nobody"):
+            assert self.status_of(name, "wrong") == 401
+        assert "cannot be read" not in caplog.text
+
+    def test_one_that_overrides_examine_instead_has_its_unreadable_hashes_logged_by_name(self, caplog):
+        class Peppered(PasswordHasher):
+            def examine(self, password, stored):
+                return super().examine(f"pepper{password}", stored)
+
+        users = [User("alice", FAST.hash("pepperwonderland")), User("bob", "gibberish")]
+        provider = PasswordAuthenticator(password_hasher=Peppered(time_cost=1, memory_cost=8, parallelism=1))
+        client = secured(new_who(), providers=[provider], userstore=SimpleUserstore(users))[0].test_client()
+        assert client.get("/who", headers=ALICE).status_code == 200
+        assert client.get("/who", headers=basic("bob", "x")).status_code == 401
+        assert "hash of user 'bob' cannot be read" in caplog.text
+
+    @pytest.mark.parametrize("said", [None, 1, "yes", [True]], ids=show)
+    def test_what_is_neither_true_nor_false_is_a_bug_and_no_yes(self, said, monkeypatch):
+        """The coroutine of an ``async def verify`` would be true, whatever was sent."""
+        monkeypatch.setattr(Reversed, "verify", lambda self, password, stored: said)
+        assert self.status_of("alice", "wrong") == 500
+
+
+def test_a_password_of_over_72_bytes_is_refused_with_bcrypt_and_logged(caplog):
     hasher = PasswordHasher("bcrypt", rounds=4)
     store = SimpleUserstore([User("alice", hasher.hash("x" * 72))])
     provider = PasswordAuthenticator(password_hasher=hasher)
@@ -201,7 +272,7 @@ class TestAStoreThatVerifiesPasswordsItself:
     def test_no_hash_is_verified(self):
         (provider,) = passwords()
         provider.password_hasher = copy.copy(FAST)
-        provider.password_hasher.verify = None  # calling it would be a 500
+        provider.password_hasher.verify = provider.password_hasher.examine = None  # calling them would be a 500
         client = secured(new_who(), providers=[provider], userstore=self.store)[0].test_client()
         assert client.get("/who", headers=ALICE).status_code == 200
 

@@ -6,7 +6,8 @@ from helpers import FAST, show
 from passlib import hash as passlib_hash
 from werkzeug.security import generate_password_hash
 
-from flask_securest import passwords
+from flask_securest import User, passwords
+from flask_securest.authentication_providers import PasswordAuthenticator
 from flask_securest.errors import BackendError, ConfigurationError
 from flask_securest.passwords import PasswordHasher
 
@@ -115,7 +116,11 @@ MALFORMED += [
 @pytest.mark.parametrize("stored", MALFORMED, ids=lambda stored: ascii(stored)[:40])
 @pytest.mark.parametrize("password", ["secret", "", "x" * 256, "\x00", "\ud800"], ids=lambda text: ascii(text)[:12])
 def test_a_stored_hash_that_cannot_be_read_lets_nobody_in_and_is_logged(stored, password, caplog):
-    assert FAST.verify(password, stored, owner="alice") is False
+    assert FAST.verify(password, stored) is False
+    assert FAST.examine(password, stored) is None
+    assert caplog.records == [], "only who knows whose it is has something to say"
+    user = User("alice", stored)
+    assert PasswordAuthenticator(password_hasher=FAST)._verify(password, user) is False
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "'alice'" in record.getMessage()
@@ -135,7 +140,8 @@ def test_a_stolen_hash_is_not_the_password():
 @pytest.mark.parametrize("password", ["x" * 73, "x" * 80, "ü" * 37, "x" * 256, "nul\x00"], ids=lambda text: text[:5])
 def test_a_password_that_bcrypt_cannot_take_is_refused_and_logged(password, caplog):
     stored = passlib_hash.bcrypt.using(rounds=4).hash("x" * 72)
-    assert FAST.verify(password, stored, owner="alice") is False
+    assert FAST.verify(password, stored) is False
+    assert PasswordAuthenticator(password_hasher=FAST)._verify(password, User("alice", stored)) is False
     assert "takes no such password" in caplog.text
 
 
@@ -158,6 +164,17 @@ def test_the_dummy_hash_is_of_the_configured_scheme_and_random():
     code = "from flask_securest.passwords import PasswordHasher as P; print(P('bcrypt', rounds=4)._dummy_hash)"
     others = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}
     assert len(others) == 2
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [None, FAST.hash("secret"), passlib_hash.md5_crypt.hash("secret")],
+    ids=["none", "argon2", "md5_crypt"],
+)
+@pytest.mark.parametrize("password", ["wrong", "", "x" * 257], ids=len)
+def test_a_hash_that_can_be_read_is_told_from_one_that_cannot(stored, password):
+    assert FAST.examine(password, stored) is False
+    assert FAST.examine("secret", stored) is (stored is not None)
 
 
 def test_an_unreadable_hash_costs_the_same_work():

@@ -64,10 +64,9 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         user = store.get_user(username)
         if user is not None:
             require_user(user)
-        stored = user.password if user is not None else None
         # Always hash, whether or not there is such a user, and before anybody looks at the account's status: the time
         # of the answer must not tell which accounts exist, or are disabled (CWE-208; CVE-2026-22746).
-        if not self.password_hasher.verify(password, stored, owner=user.username if user is not None else None):
+        if not self._verify(password, user):
             raise BadCredentialsError("an unknown user" if user is None else "a wrong password")
         if user is not None and user.active and isinstance(store, AbstractWritableUserstore):
             return self._renew_hash(store, user, password)
@@ -84,6 +83,22 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
                 f"the provider {self.name!r} (PasswordAuthenticator) needs a userstore: SecuREST(api, userstore=...)"
             )
         return store
+
+    def _verify(self, password: str, user: UserModel | None) -> bool:
+        """Return whether it is the user's password, after the work that this takes; of nobody, it is not."""
+        hasher = self.password_hasher
+        stored = None if user is None else user.password
+        if type(hasher).verify is not PasswordHasher.verify:
+            said: object = hasher.verify(password, stored)
+            if not isinstance(said, bool):
+                # A coroutine of an "async def verify" would be true whatever was sent.
+                raise TypeError(f"{type(hasher).__name__}.verify must return True or False, not {type(said).__name__}")
+            return said
+        verified = hasher.examine(password, stored)
+        if verified is None and user is not None:
+            # What is stored there is not logged: it may be a plain password.
+            _log.warning("the stored password hash of user %r cannot be read, or takes no such password", user.username)
+        return verified is True
 
     def _renew_hash(self, store: AbstractWritableUserstore, user: UserModel, password: str) -> UserModel:
         """Replace a hash that is out of date, now that the password is known, and return the user as it is then.
@@ -108,7 +123,7 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
             )
             return user
         # If it was another login that has renewed the hash, a token of this one must know the new one, too.
-        if now is None or not self.password_hasher.verify(password, now.password, owner=now.username):
+        if now is None or not self._verify(password, now):
             raise BadCredentialsError("a password that was changed a moment ago")
         return require_user(now)
 
