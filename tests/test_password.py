@@ -4,12 +4,21 @@ import hmac
 
 import pytest
 from helpers import ALICE, FAST, Scripted, api_key, basic, make_userstore, new_who, secured, show, with_key
+from passlib.hash import md5_crypt
 
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator
-from flask_securest.errors import AccountStatusError, BackendError, ConfigurationError
+from flask_securest.errors import (
+    AccountStatusError,
+    AuthenticationError,
+    BackendError,
+    BadCredentialsError,
+    ConfigurationError,
+)
 from flask_securest.passwords import PasswordHasher
+from flask_securest.testing import ForbiddenUserstore, make_request
 from flask_securest.userstores import AbstractUserstore, AbstractVerifyingUserstore, SimpleUserstore
+from flask_securest.userstores.abstract import AbstractWritableUserstore
 
 
 def passwords(**options):
@@ -219,6 +228,85 @@ def test_a_password_provider_whose_rule_it_is_not_needs_no_userstore():
 def test_the_challenge_asks_for_utf_8():
     client = secured(new_who(), providers=[*passwords(), Scripted()])[0].test_client()
     assert client.get("/who").headers.getlist("WWW-Authenticate") == ['Basic realm="api", charset="UTF-8"']
+
+
+def basic_of(*credentials):
+    """Return a request with these bytes behind the scheme."""
+    return make_request({"Authorization": b"Basic " + base64.b64encode(b":".join(credentials))})
+
+
+class TestTheAccountThatIsTried:
+    @pytest.mark.parametrize("name", ["alice", "nobody", "zoë", "mallory", "' OR 1=1", " ", "a\u2028b"], ids=ascii)
+    def test_it_is_the_name_in_the_credentials_whether_or_not_there_is_such_a_user(self, name):
+        (provider,) = passwords()
+        request = basic_of(name.encode(), b"wrong:er")
+        assert provider.account_of(request) == name
+        with pytest.raises(BadCredentialsError) as caught:
+            provider.authenticate(request, make_userstore())
+        assert caught.value.account == name
+
+    def test_nothing_is_verified_for_it_and_no_store_is_asked(self, monkeypatch):
+        (provider,) = passwords(userstore=ForbiddenUserstore())
+        monkeypatch.setattr(PasswordHasher, "examine", None)
+        assert provider.account_of(basic_of(b"alice", b"wrong")) == "alice"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"X-API-Key": "alice"},
+            {"Authorization": "Bearer YWxpY2U6eA=="},
+            {"Authorization": "Basic"},
+            {"Authorization": "Basic !"},
+            {"Authorization": "Basic " + "A" * 10_000},
+            {"Authorization": "Basic /zovIA=="},
+            {"Authorization": "Basic YWxpY2U="},
+            {"Authorization": "Basic YWxpY2U6"},
+            {"Authorization": "Basic YWxpY2U6eB=="},
+            {"Authorization": "Basic YWxpY2UKOng="},
+            {"Authorization": b"Basic \xff\x00"},
+            {"Authorization": "Basic \u20ac"},
+        ],
+        ids=show,
+    )
+    def test_there_is_none_where_there_are_no_credentials_or_malformed_ones(self, headers):
+        (provider,) = passwords()
+        assert provider.account_of(make_request(headers)) is None
+
+    def test_a_store_that_verifies_passwords_itself_need_not_say_whose_it_was(self):
+        (provider,) = passwords()
+        store = Directory()
+        for answer, password in (
+            (User("alice"), "wrong"),
+            (User("alice"), "x" * 257),
+            (BadCredentialsError("no"), "wonderland"),
+            (AccountStatusError("locked"), "wonderland"),
+        ):
+            store.answer = answer
+            with pytest.raises(AuthenticationError) as caught:
+                provider.authenticate(basic_of(b"ALICE", password.encode()), store)
+            assert caught.value.account == "ALICE"
+        store.answer = AccountStatusError("locked", account="alice")
+        with pytest.raises(AccountStatusError) as caught:
+            provider.authenticate(basic_of(b"ALICE", b"wonderland"), store)
+        assert caught.value.account == "alice", "it knows better"
+
+    def test_it_is_named_where_the_password_was_changed_a_moment_ago(self, monkeypatch):
+        store = Renewing([User("alice", md5_crypt.hash("wonderland"))])
+        (provider,) = passwords()
+        with pytest.raises(BadCredentialsError, match="a moment ago") as caught:
+            provider.authenticate(basic_of(b"alice", b"wonderland"), store)
+        assert caught.value.account == "alice"
+
+
+class Renewing(SimpleUserstore, AbstractWritableUserstore):
+    """Another process sets another password whenever this one would renew a hash."""
+
+    def set_password(self, username, password_hash, *, expected=None):
+        self._users = {username: User(username, FAST.hash("another"))}
+        return False
+
+    add_users = set_active = set_roles = remove_user = list_users = None
 
 
 class Directory(AbstractVerifyingUserstore):

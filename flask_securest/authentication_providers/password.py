@@ -8,7 +8,7 @@ import re
 from werkzeug.wrappers import Request
 
 from ..checks import require_name, require_type
-from ..errors import BadCredentialsError, ConfigurationError
+from ..errors import AuthenticationError, BadCredentialsError, ConfigurationError
 from ..logs import get_logger
 from ..models import UserModel, require_user
 from ..passwords import MAX_PASSWORD_BYTES, PasswordHasher
@@ -67,7 +67,7 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         # Always hash, whether or not there is such a user, and before anybody looks at the account's status: the time
         # of the answer must not tell which accounts exist, or are disabled (CWE-208; CVE-2026-22746).
         if not self._verify(password, user):
-            raise BadCredentialsError("an unknown user" if user is None else "a wrong password")
+            raise BadCredentialsError("an unknown user" if user is None else "a wrong password", account=username)
         if user is not None and user.active and isinstance(store, AbstractWritableUserstore):
             return self._renew_hash(store, user, password)
         return user
@@ -75,6 +75,14 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``Basic realm="api", charset="UTF-8"``."""
         return format_challenge("Basic", realm=realm, charset="UTF-8")
+
+    def account_of(self, request: Request) -> str | None:
+        """Return the name in Basic credentials; ``None`` where there are none, or malformed ones."""
+        try:
+            credentials = read_authorization(request, "basic")
+            return None if credentials is None else _decode(credentials)[0]
+        except BadCredentialsError:
+            return None
 
     def _require_userstore(self, userstore: AbstractUserstore | None) -> AbstractUserstore:
         store = userstore if self.userstore is None else self.userstore
@@ -124,7 +132,7 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
             return user
         # If it was another login that has renewed the hash, a token of this one must know the new one, too.
         if now is None or not self._verify(password, now):
-            raise BadCredentialsError("a password that was changed a moment ago")
+            raise BadCredentialsError("a password that was changed a moment ago", account=user.username)
         return require_user(now)
 
 
@@ -134,10 +142,15 @@ def _verify_in_store(store: AbstractVerifyingUserstore, username: str, password:
     :raises BadCredentialsError: an unknown user or a wrong password, which only the store knows
     """
     if len(password.encode()) > MAX_PASSWORD_BYTES:
-        raise BadCredentialsError("a password that is longer than any")
-    user = store.verify_password(username, password)
+        raise BadCredentialsError("a password that is longer than any", account=username)
+    try:
+        user = store.verify_password(username, password)
+    except AuthenticationError as error:
+        # A store that says more than no, such as of a locked account, need not say whose it is.
+        error.account = username if error.account is None else error.account
+        raise
     if user is None:
-        raise BadCredentialsError("an unknown user or a wrong password")
+        raise BadCredentialsError("an unknown user or a wrong password", account=username)
     return require_user(user)
 
 
