@@ -852,6 +852,13 @@ def test_its_secret_shows_nowhere(endpoint):
         assert "planted" not in shown
 
 
+def test_a_jwt_is_no_token_of_its_own_unless_the_issuer_is_asked_about_them():
+    sent = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
+    assert not make("http://localhost/").takes_bearer_token(sent)
+    assert make("http://localhost/", introspect_jwts=True).takes_bearer_token(sent)
+    assert make("http://localhost/").takes_bearer_token(TOKEN.encode())
+
+
 class TestContract(AuthenticationProviderContract):
     SECRETS = (TOKEN, SECRET, "planted")
 

@@ -1,3 +1,4 @@
+import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -268,3 +269,50 @@ def test_a_secret_key_that_can_be_guessed_is_told_in_the_log(caplog):
 def test_a_lifetime_of_a_century_works():
     provider = TokenAuthenticator(SECRET_KEY, expires_in_seconds=100 * 366 * 24 * 3600)
     assert authenticate(provider, provider.generate_auth_token("alice")).answer is Answer.VERIFIED
+
+
+def jwt_of(header, *more):
+    parts = [header if isinstance(header, bytes) else json.dumps(header).encode(), b'{"sub": "alice"}', b"s" * 32]
+    return b".".join([base64_encode(part) for part in parts] + list(more))
+
+
+class TestWhichBearerTokensAreOurs:
+    """By their form alone: whoever sends the application's own JWT has not sent an invalid token of ours."""
+
+    def test_one_that_we_have_signed_is_whether_or_not_it_is_good(self):
+        provider = TokenAuthenticator(SECRET_KEY)
+        for key in (SECRET_KEY, "another key of the tests, long enough"):
+            for token in (TokenAuthenticator(key).generate_auth_token(name) for name in ("alice", "x", "é" * 50)):
+                assert provider.takes_bearer_token(token.encode())
+                # Cut, as by a copy that has lost its end; or with something more.
+                for broken in (token[:-1], token[:-20], token + "x", token + "=", token.swapcase()):
+                    assert provider.takes_bearer_token(broken.encode())
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            jwt_of({"alg": "HS256", "typ": "JWT"}),  # whose signature is as long as ours
+            jwt_of({"typ": "JWT", "alg": "RS256", "kid": "1"}),
+            jwt_of({"alg": "none"}),
+            jwt_of({"alg": "dir", "enc": "A256GCM"}, b"a", b"b"),  # encrypted, in five parts
+            b"2YotnFZFEjr1zCsicMWpAA",
+            b"ya29.a0AfH6SMB",
+            b"a.b.c.d",
+            b"a..c",
+            b"",
+            b"x",
+            b"\xff.\xff.\xff",
+            b"A" * 8192,
+        ],
+        ids=show,
+    )
+    def test_one_of_another_form_is_not(self, token):
+        assert not TokenAuthenticator(SECRET_KEY).takes_bearer_token(token)
+
+    @pytest.mark.parametrize("header", [b'["alg"]', b'{"al', b"\xff", b'{"sub": "alg"}', b"[" * 4000], ids=show)
+    def test_what_only_looks_like_a_jwt_may_be(self, header):
+        assert TokenAuthenticator(SECRET_KEY).takes_bearer_token(jwt_of(header))
+
+    def test_none_is_where_tokens_have_a_header_of_their_own(self):
+        provider = TokenAuthenticator(SECRET_KEY, header="X-Token")
+        assert not provider.takes_bearer_token(provider.generate_auth_token("alice").encode())

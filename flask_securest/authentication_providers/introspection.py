@@ -142,6 +142,10 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
         """Return for example ``Bearer realm="api", error="invalid_token"``."""
         return format_challenge("Bearer", realm=realm, error=error)
 
+    def takes_bearer_token(self, token: bytes) -> bool:
+        """Return whether the issuer is asked about such tokens: about JWTs only with ``introspect_jwts``."""
+        return self.introspect_jwts or not _JWT.fullmatch(token)
+
     def _make_identity(self, answer: Answer, userstore: AbstractUserstore | None) -> Identity:
         user = User(answer.username, roles=answer.roles) if userstore is None else userstore.get_user(answer.username)
         if user is None:

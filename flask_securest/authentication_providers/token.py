@@ -17,7 +17,7 @@ from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..models import Identity, User, UserModel, limit_scopes, require_user, scopes_of
 from ..signals import refresh_token_reused
-from ..signed_tokens import Claims, make_signer, read_token, write_token
+from ..signed_tokens import Claims, is_ours, make_signer, read_token, write_token
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.limits import Tokens, limit_to_caller, require_held
 from ..tokenstores.models import Session
@@ -167,6 +167,10 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         if self.header is not None:
             return format_challenge("Token", realm=realm, header=self.header)
         return format_challenge("Bearer", realm=realm, error=error)
+
+    def takes_bearer_token(self, token: bytes) -> bool:
+        """Return whether a token is written as ours are; a JWT of the application's own is not."""
+        return self.header is None and is_ours(token)
 
     def _issue(
         self, user: UserModel | str, scopes: Collection[str] | None, *, client: str, refreshable: bool

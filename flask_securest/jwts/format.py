@@ -19,6 +19,10 @@ from ..errors import BadCredentialsError
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
+# The same, and unsigned ones besides.
+_COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+
+
 class UnverifiedToken(NamedTuple):
     """Hold what a token says of itself. Only after its signature has been verified is any of it true."""
 
@@ -49,6 +53,18 @@ def parse_token(token: bytes) -> UnverifiedToken:
         problem = str(error)
     # Outside of the except block: the errors of the decoders quote the token.
     raise BadCredentialsError(f"a JWT with {problem}")
+
+
+def is_jwt(token: bytes) -> bool:
+    """Return whether a token is written as a JWT: three parts, of which the first names an algorithm (RFC 7515, 4.1.1).
+
+    :param token: what came from outside, as long as a header can be
+    """
+    parts = _COMPACT.fullmatch(token)
+    try:
+        return parts is not None and "alg" in parse_object(decode_base64url(parts[1]))
+    except ValueError:
+        return False
 
 
 def decode_base64url(text: bytes) -> bytes:
