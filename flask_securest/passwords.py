@@ -126,11 +126,11 @@ class PasswordHasher:
             (RFC 7617, section 2.1; RFC 8265, section 4.2)
         :raises ValueError: it is longer than :data:`MAX_PASSWORD_BYTES`, or than 72 bytes with bcrypt
         """
-        normal = unicodedata.normalize("NFC", password)
+        password = unicodedata.normalize("NFC", password)
         most = _MAX_BCRYPT_BYTES if self._context.default_scheme() in _BCRYPT else MAX_PASSWORD_BYTES
-        if len(normal.encode()) > most:
+        if len(password.encode()) > most:
             raise ValueError(f"a password can have at most {most} bytes with {self._context.default_scheme()}")
-        return str(self._context.hash(normal))
+        return str(self._context.hash(password))
 
     def verify(self, password: str, stored: str | None) -> bool:
         """Return whether ``password`` is the one that ``stored`` was made from.

@@ -41,8 +41,8 @@ _FORM = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+=*")
 class _HmacSha256(SigningAlgorithm):
     """Sign with HMAC-SHA256 in one call, which takes half the time of itsdangerous' own."""
 
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hmac.digest(key, value, "sha256")
+    def get_signature(self, secret: bytes, token: bytes) -> bytes:
+        return hmac.digest(secret, token, "sha256")
 
 
 class Claims(NamedTuple):
@@ -91,9 +91,9 @@ def read_token(signer: TimestampSigner, token: bytes) -> Claims:
     """
     if not _TOKEN.fullmatch(token):
         raise BadCredentialsError("a token that is not written as we write tokens")
-    signed, _, signature = token.rpartition(b".")
+    signed, _, secret = token.rpartition(b".")  # of no use to a thief without the signature
     # Not unsign(), whose error keeps itself, and with it the request, in memory until the next garbage collection.
-    if not signer.verify_signature(signed, signature):
+    if not signer.verify_signature(signed, secret):
         raise BadCredentialsError("a token that was not signed with our keys")
     payload, _, written = signed.rpartition(b".")
     try:

@@ -88,14 +88,14 @@ def _make_issue(tokens: TokenAuthenticator) -> Callable[..., Answer]:
         if fields is None or not isinstance(scope, (str, type(None))):
             return _refuse("invalid_request")
         try:
-            issued = tokens.issue_tokens(
+            credentials = tokens.issue_tokens(
                 identity.user,
                 scopes=None if scope is None else scope.split(),
                 client=request.headers.get("User-Agent", ""),
             )
         except ValueError:
             return _refuse("invalid_scope")
-        return _describe_tokens(issued)
+        return _describe_tokens(credentials)
 
     return post
 
@@ -103,9 +103,11 @@ def _make_issue(tokens: TokenAuthenticator) -> Callable[..., Answer]:
 def _make_refresh(securest: SecuREST, tokens: TokenAuthenticator) -> Callable[..., Answer]:
     @public(reason="the refresh token in the body says who it is")
     def post(self: Resource) -> Answer:
-        fields = _read_fields()
-        token = None if fields is None else fields.get("refresh_token")
-        if fields is None or not isinstance(token, str) or fields.get("grant_type", "refresh_token") != "refresh_token":
+        credentials = _read_fields()
+        if credentials is None or credentials.get("grant_type", "refresh_token") != "refresh_token":
+            return _refuse("invalid_request")
+        token = credentials.get("refresh_token")
+        if not isinstance(token, str):
             return _refuse("invalid_request")
         if securest.userstore is None:
             raise ConfigurationError(
@@ -166,25 +168,26 @@ def _read_fields() -> dict[str, Any] | None:
     if length is not None and length > _MOST_BYTES:
         return None
     # Somebody may have read it before, such as a hook that logs: then it is kept, or has been taken apart.
-    body = request.stream.read(_MOST_BYTES + 1) if length is None else request.get_data(cache=True)
+    secret = request.stream.read(_MOST_BYTES + 1) if length is None else request.get_data(cache=True)
     is_form = request.mimetype == "application/x-www-form-urlencoded"
-    if is_form and not body:
-        pairs = list(request.form.items(multi=True))
-    elif len(body) > _MOST_BYTES or (length and not body):
+    if is_form and not secret:
+        credentials = list(request.form.items(multi=True))
+    elif len(secret) > _MOST_BYTES or (length and not secret):
         # What was sent and cannot be read any more may have asked for a limit: never take it for nothing.
         return None
     else:
         try:
-            text = body.decode("utf-8")
-            if not is_form:
-                read = json.loads(text, object_pairs_hook=list) if text.strip() else []
-            pairs = parse_qsl(text, max_num_fields=20, keep_blank_values=True) if is_form else read
+            token = secret.decode("utf-8")
+            if is_form:
+                credentials = parse_qsl(token, max_num_fields=20, keep_blank_values=True)
+            else:
+                credentials = json.loads(token, object_pairs_hook=list) if token.strip() else []
         except (ValueError, RecursionError):
             return None
-    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+    if not isinstance(credentials, list) or not all(isinstance(secret, tuple) for secret in credentials):
         return None
     # RFC 6749, section 3.2: none of them may be there twice.
-    return dict(pairs) if len(dict(pairs)) == len(pairs) else None
+    return dict(credentials) if len(dict(credentials)) == len(credentials) else None
 
 
 def _refuse(error: str) -> Answer:
@@ -192,13 +195,13 @@ def _refuse(error: str) -> Answer:
     return {"error": error}, 400, _HEADERS
 
 
-def _describe_tokens(issued: Tokens) -> Answer:
-    fields = {"access_token": issued.access_token, "token_type": "Bearer", "expires_in": issued.expires_in}
-    if issued.refresh_token is not None:
-        fields["refresh_token"] = issued.refresh_token
-    if issued.scopes is not None:
-        fields["scope"] = " ".join(sorted(issued.scopes))
-    return fields, 200, _HEADERS
+def _describe_tokens(token: Tokens) -> Answer:
+    credentials = {"access_token": token.access_token, "token_type": "Bearer", "expires_in": token.expires_in}
+    if token.refresh_token is not None:
+        credentials["refresh_token"] = token.refresh_token
+    if token.scopes is not None:
+        credentials["scope"] = " ".join(sorted(token.scopes))
+    return credentials, 200, _HEADERS
 
 
 def _describe_session(session: Session, current: str | None) -> dict[str, Any]:

@@ -86,38 +86,38 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the client that the key belongs to."""
-        value = request.environ.get(self._environ_key)
-        key = None if value is None else to_bytes(value)
-        if key is None:
+        secret = request.environ.get(self._environ_key)
+        api_key = None if secret is None else to_bytes(secret)
+        if api_key is None:
             return None
-        digest = blake2s(self._secret + key).digest()
+        digest = blake2s(self._secret + api_key).digest()
         found = self._clients.get(digest)
         # The dict has compared the digests already, but not in constant time.
         if found is not None and hmac.compare_digest(found[0], digest):
             return found[1]
         if self.keystore is None:
             raise BadCredentialsError("an API key that is not registered")
-        return self._find_in_keystore(key, self.keystore, request, userstore)
+        return self._find_in_keystore(api_key, self.keystore, request, userstore)
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``ApiKey realm="api", header="X-API-Key"``."""
         return format_challenge("ApiKey", realm=realm, header=self.header)
 
     def _find_in_keystore(
-        self, sent: bytes, keystore: AbstractKeystore, request: Request, userstore: AbstractUserstore | None
+        self, api_key: bytes, keystore: AbstractKeystore, request: Request, userstore: AbstractUserstore | None
     ) -> Identity:
         """Return who a key of the keystore belongs to.
 
         :raises BadCredentialsError: nobody, or it may not be used from there
         :raises ExpiredCredentialsError: it is past its end, or a former one past its sunset
         """
-        key_id = find_key_id(sent)
+        key_id = find_key_id(api_key)
         if key_id is None:
             raise BadCredentialsError("an API key that is neither registered nor written as keys of the keystore are")
         key = keystore.get_key(key_id)
         if key is None:
             raise BadCredentialsError("an API key with an id that nobody has")
-        digest = digest_of(sent)
+        digest = digest_of(api_key)
         # Bytes, in constant time, and before anything else is said about the key.
         former = not hmac.compare_digest(key.digest, digest)
         if former and not (key.former_digest is not None and hmac.compare_digest(key.former_digest, digest)):

@@ -2,6 +2,10 @@
 
 Headers are read from the WSGI environ, where each is one string of Latin-1 characters that stand for the bytes on
 the wire (PEP 3333). Two headers of one name arrive as one string, joined by a comma.
+
+Here and wherever somebody else's code runs below us, what holds a secret is called by a name that error trackers scrub
+(``password``, ``secret``, ``api_key``, ``token``, ``credentials``, ``authorization``, ...): they send the locals of all
+frames when that code raises (CWE-532).
 """
 
 from __future__ import annotations
@@ -59,8 +63,8 @@ def read_header(request: Request, header: str) -> bytes | None:
     :param header: its name
     :raises BadCredentialsError: it is longer than :data:`MAX_CREDENTIALS_BYTES`, or no header a server can receive
     """
-    value: str | None = request.environ.get(environ_key(header))
-    return None if value is None else to_bytes(value)
+    credentials: str | None = request.environ.get(environ_key(header))
+    return None if credentials is None else to_bytes(credentials)
 
 
 def read_authorization(request: Request, scheme: str) -> bytes | None:
@@ -71,26 +75,29 @@ def read_authorization(request: Request, scheme: str) -> bytes | None:
     :returns: ``None`` if there is no such header, or if it is for another scheme
     :raises BadCredentialsError: it is for this scheme, and longer than :data:`MAX_CREDENTIALS_BYTES`
     """
-    value: str | None = request.environ.get("HTTP_AUTHORIZATION")
-    if value is None or value[: len(scheme)].lower() != scheme or value[len(scheme) :][:1] not in ("", " "):
+    authorization: str | None = request.environ.get("HTTP_AUTHORIZATION")
+    if authorization is None or authorization[: len(scheme)].lower() != scheme:
         return None
-    return to_bytes(value[len(scheme) :].lstrip(" ")) or b""
+    credentials = authorization[len(scheme) :]
+    if credentials[:1] not in ("", " "):
+        return None
+    return to_bytes(credentials.lstrip(" ")) or b""
 
 
-def to_bytes(value: str) -> bytes | None:
+def to_bytes(credentials: str) -> bytes | None:
     """Return the bytes that a header's value in the environ stands for, or ``None`` if it is empty or blank.
 
     Credentials are compared as bytes: ``hmac.compare_digest`` raises TypeError for a ``str`` with one character beyond
     ASCII, a 500 that anybody could cause.
 
-    :param value: the value
+    :param credentials: the value
     :raises BadCredentialsError: it is longer than :data:`MAX_CREDENTIALS_BYTES`, or no header a server can receive
     """
-    value = value.strip(" \t")
-    if len(value) > MAX_CREDENTIALS_BYTES:
-        raise BadCredentialsError(f"a header of {len(value)} bytes")
+    credentials = credentials.strip(" \t")
+    if len(credentials) > MAX_CREDENTIALS_BYTES:
+        raise BadCredentialsError(f"a header of {len(credentials)} bytes")
     try:
-        return value.encode("latin-1") or None
+        return credentials.encode("latin-1") or None
     except UnicodeEncodeError:
         raise BadCredentialsError("a header with characters that no header has") from None
 

@@ -113,10 +113,10 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the user that the token was issued to."""
         own = self.header
-        sent = read_authorization(request, "bearer") if own is None else read_header(request, own)
-        if sent is None:
+        credentials = read_authorization(request, "bearer") if own is None else read_header(request, own)
+        if credentials is None:
             return None
-        token = parse_token(sent)
+        token = parse_token(credentials)
         # Everything that can be said without a key comes first: a token that is somebody else's, or over, or garbage,
         # must not make us ask the issuer.
         algorithm, key_id = self._header_policy.check(token.header)
@@ -125,10 +125,10 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         scopes = read_scopes(token.claims, self._scope_claims)
         credential_id = read_text(token.claims, "jti")
         app_name = read_text(token.claims, "azp", "client_id")
-        key = self._keys.find(key_id, algorithm)
-        if key is None:
+        secret = self._keys.find(key_id, algorithm)
+        if secret is None:
             raise BadCredentialsError("a JWT of a key that the issuer has not, or not only one of")
-        if not key.verify(algorithm, token.signed, token.signature):
+        if not secret.verify(algorithm, token.signed, token.signature):
             raise BadCredentialsError("a JWT that was not signed with the issuer's key")
         # From here on, what the token says is true.
         user = self._find_user(username, token.claims, userstore)

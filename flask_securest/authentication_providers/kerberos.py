@@ -140,21 +140,21 @@ def _read_token(request: Request) -> bytes | None:
 
     :raises BadCredentialsError: there is none behind the scheme, or it is too long, or not base64
     """
-    value: str | None = request.environ.get("HTTP_AUTHORIZATION")
-    if value is None:
+    authorization: str | None = request.environ.get("HTTP_AUTHORIZATION")
+    if authorization is None:
         return None
-    scheme, _, encoded = value.strip(" \t").partition(" ")
+    scheme, _, credentials = authorization.strip(" \t").partition(" ")
     if scheme.lower() != "negotiate":
         return None
-    encoded = encoded.strip(" \t")
-    if len(encoded) > MAX_TOKEN_CHARACTERS:
-        raise BadCredentialsError(f"a token of {len(encoded)} characters")
+    credentials = credentials.strip(" \t")
+    if len(credentials) > MAX_TOKEN_CHARACTERS:
+        raise BadCredentialsError(f"a token of {len(credentials)} characters")
     try:
-        token = base64.b64decode(encoded, validate=True)
+        token = base64.b64decode(credentials, validate=True)
     except ValueError:
         raise BadCredentialsError("a token that is not base64") from None
     # Base64 has several spellings for the same bytes, of which one is right (RFC 4648, section 3.5).
-    if not token or base64.b64encode(token).decode("ascii") != encoded:
+    if not token or base64.b64encode(token).decode("ascii") != credentials:
         raise BadCredentialsError("an empty token, or one in base64 with stray bits")
     if token.startswith(b"NTLMSSP\0"):
         raise BadCredentialsError("a token of NTLM: the client has no ticket for this service")

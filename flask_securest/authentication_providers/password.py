@@ -160,19 +160,19 @@ def _decode(credentials: bytes) -> tuple[str, str]:
     :raises BadCredentialsError: not base64, not UTF-8, no colon, control characters, or one of the two is empty
     """
     try:
-        decoded = base64.b64decode(credentials, validate=True)
-        text = decoded.decode("utf-8")
+        secret = base64.b64decode(credentials, validate=True)
+        authorization = secret.decode("utf-8")
     except ValueError:
         raise BadCredentialsError("Basic credentials that are not UTF-8 in base64") from None
     # Base64 has several spellings for the same bytes, of which one is right (RFC 4648, section 3.5).
-    if base64.b64encode(decoded) != credentials:
+    if base64.b64encode(secret) != credentials:
         raise BadCredentialsError("Basic credentials in base64 with stray bits")
-    username, colon, password = text.partition(":")
+    username, colon, password = authorization.partition(":")
     if not colon:
         raise BadCredentialsError("Basic credentials without a colon")
     # Some back ends take an empty password for an anonymous login, which succeeds.
     if not username or not password:
         raise BadCredentialsError("an empty user name or password")
-    if _CONTROL_CHARACTER.search(text):
+    if _CONTROL_CHARACTER.search(authorization):
         raise BadCredentialsError("control characters in a user name or password")
     return username, password

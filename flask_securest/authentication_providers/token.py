@@ -115,10 +115,10 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         """
         return self._issue(user, scopes, client=client, refreshable=self.store is not None)
 
-    def refresh_tokens(self, refresh_token: str, userstore: AbstractUserstore) -> Tokens:
+    def refresh_tokens(self, token: str, userstore: AbstractUserstore) -> Tokens:
         """Return new tokens for a refresh token, which is good no more.
 
-        :param refresh_token: the refresh token, as it was sent
+        :param token: the refresh token, as it was sent
         :param userstore: the users
         :raises BadCredentialsError: it is not good, or not any more
         :raises ConfigurationError: there is no store
@@ -126,20 +126,19 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         """
         if self.store is None or self._refresh_signer is None:
             raise ConfigurationError("TokenAuthenticator has no store: there are no sessions to refresh")
-        sent = refresh_token.encode("utf-8", "surrogatepass")
-        token, _, signature = sent.rpartition(b".")
+        credentials = token.encode("utf-8", "surrogatepass")
+        api_key, _, secret = credentials.rpartition(b".")  # it is written as API keys are, and signed
         # Signed, so that whoever knows the id of a session cannot end it with a token that he has made up.
-        if len(sent) > MAX_CREDENTIALS_BYTES or not self._refresh_signer.verify_signature(token, signature):
+        if len(credentials) > MAX_CREDENTIALS_BYTES or not self._refresh_signer.verify_signature(api_key, secret):
             raise BadCredentialsError("a refresh token that was not signed with our keys")
         try:
-            refreshed = refresh_session(self.store, token, userstore)
+            session, user, token = refresh_session(self.store, api_key, userstore)
         except ReusedError as error:
             refresh_token_reused.send(self, session=error.session)
             raise
-        session = refreshed.session
-        access_token, expires_in = self._sign(refreshed.user, session.scopes, session, session.expires_at)
+        auth = self._sign(user, session.scopes, session, session.expires_at)
         scopes = None if session.scopes is None else frozenset(session.scopes)
-        return Tokens(access_token, expires_in, self._sign_refresh_token(refreshed.refresh_token), scopes)
+        return Tokens(*auth, self._sign_refresh_token(token), scopes)
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the user that the token was issued to."""
@@ -193,15 +192,15 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         expires_at = now + timedelta(seconds=self.session_seconds if refreshable else self.expires_in_seconds)
         if caller is not None and caller.expires_at is not None:
             expires_at = min(expires_at, caller.expires_at).replace(microsecond=0)
-        session, refresh_token = None, None
+        session, secret = None, None
         if self.store is not None and not is_app:
-            session, refresh_token = make_session(
+            session, secret = make_session(
                 user, scopes=limited, client=client, expires_at=expires_at, refreshable=refreshable
             )
-        access_token, expires_in = self._sign(user, limited, session, expires_at, is_app=is_app)
+        auth = self._sign(user, limited, session, expires_at, is_app=is_app)
         if session is not None and self.store is not None:
             self.store.add_session(session)
-        return Tokens(access_token, expires_in, refresh_token and self._sign_refresh_token(refresh_token), limited)
+        return Tokens(*auth, secret and self._sign_refresh_token(secret), limited)
 
     def _sign(
         self,

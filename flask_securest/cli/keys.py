@@ -69,19 +69,19 @@ def issue_keys(owner: str | None, count: int | None, store: str | None, as_json:
     keystore = require_writable_keystore(store)
     user = _require_owner(keystore, owner) if owner else None
     wanted["scopes"] = wanted["scopes"] or None
-    issued: list[IssuedKey] = []
+    credentials: list[IssuedKey] = []
 
     def make_keys() -> Iterator[ApiKey]:
         for _ in with_progress(range(count or 1), length=count or 1, label="issuing"):
-            issued.append(keystore.make(owner=user, **wanted))
-            yield issued[-1].key
+            credentials.append(keystore.make(owner=user, **wanted))
+            yield credentials[-1].key
 
     # In one call, which is in force as a whole or not at all.
     keystore.add_keys(make_keys())
     if count is None:
-        hand_over(issued[0], as_json=as_json)
+        hand_over(credentials[0], as_json=as_json)
     else:
-        hand_over_many(issued, as_json=as_json)
+        hand_over_many(credentials, as_json=as_json)
 
 
 @keys.command(

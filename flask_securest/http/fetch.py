@@ -58,8 +58,16 @@ def fetch(
     :raises BackendError: anything else than a complete answer of status 200. Its message says what happened, and
         repeats nothing of what was sent or received.
     """
+    secret, authorization = data, headers
+    del data, headers  # error trackers send them by these names, and scrub them by those
     return fetch_with_headers(
-        url, timeout=timeout, max_bytes=max_bytes, data=data, headers=headers, allow_http=allow_http, ca_file=ca_file
+        url,
+        timeout=timeout,
+        max_bytes=max_bytes,
+        data=secret,
+        headers=authorization,
+        allow_http=allow_http,
+        ca_file=ca_file,
     ).body
 
 
@@ -74,13 +82,15 @@ def fetch_with_headers(
     ca_file: str | os.PathLike[str] | None = None,
 ) -> Fetched:
     """Return what ``url`` answers, with its headers. Arguments and errors are those of :func:`fetch`."""
+    secret, authorization = data, headers
+    del data, headers  # as above
     deadline = monotonic() + timeout
     problem = None
     try:
         parts = _split(url, allow_http=allow_http)
         tls = make_tls_context(ca_file) if parts.scheme == "https" else None
         with contextlib.closing(_open(parts, tls, deadline, max_bytes)) as stream:
-            return _ask(stream, parts, data, headers, max_bytes)
+            return _ask(stream, parts, secret, authorization, max_bytes)
     except (FetchError, ConfigurationError) as error:
         problem = str(error)
     except OSError as error:
@@ -125,14 +135,14 @@ def require_timeout(timeout: object, what: str = "timeout") -> float:
 
 
 def _ask(
-    stream: BoundedSocket, parts: SplitResult, data: bytes | None, headers: Mapping[str, str], max_bytes: int
+    stream: BoundedSocket, parts: SplitResult, secret: bytes | None, authorization: Mapping[str, str], max_bytes: int
 ) -> Fetched:
     connection = http.client.HTTPConnection(cast(str, parts.hostname), parts.port or _default_port(parts))
     connection.default_port = _default_port(parts)  # for the Host header
     connection.sock = cast(Any, stream)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    method = "GET" if data is None else "POST"
-    connection.request(method, path, data, {**_HEADERS, **headers})
+    method = "GET" if secret is None else "POST"
+    connection.request(method, path, secret, {**_HEADERS, **authorization})
     # Not by connection.getresponse(), which closes what is still to be read where the server is to close it.
     with contextlib.closing(http.client.HTTPResponse(cast(Any, stream), method=method)) as response:
         response.begin()

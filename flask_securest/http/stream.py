@@ -69,10 +69,10 @@ class BoundedSocket(io.RawIOBase):
             raise FetchError("the answer is too long")
         return count
 
-    def sendall(self, data: bytes) -> None:
-        """Send ``data``: of all of it together, unlike of reading, the socket's time-out is the limit."""
+    def sendall(self, credentials: bytes) -> None:
+        """Send what has credentials in it: of all of it, unlike of reading, the socket's time-out is the limit."""
         self._arm()
-        self._stream.sendall(data)
+        self._stream.sendall(credentials)
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return what ``http.client`` reads from."""

@@ -41,13 +41,13 @@ def parse_token(token: bytes) -> UnverifiedToken:
     # Five segments are an encrypted token, and other ones are no JWT.
     if not _TOKEN.fullmatch(token):
         raise BadCredentialsError("a token that is not written as a signed JWT is")
-    header, claims, signature = token.split(b".")
+    header, claims, secret = token.split(b".")  # of no use to a thief without the signature
     try:
         return UnverifiedToken(
             parse_object(decode_base64url(header)),
             parse_object(decode_base64url(claims)),
-            token[: -len(signature) - 1],
-            decode_base64url(signature),
+            token[: -len(secret) - 1],
+            decode_base64url(secret),
         )
     except ValueError as error:
         problem = str(error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -45,8 +46,12 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 }
 
 
-class Key(NamedTuple):
-    """Hold a key, and the algorithms that it may be used with. It has no ``repr`` that shows a secret."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """Hold a key, and the algorithms that it may be used with. It has no ``repr`` that shows a secret.
+
+    It is no tuple, which error trackers would take apart.
+    """
 
     key_id: str | None
     algorithms: frozenset[str]
@@ -55,17 +60,17 @@ class Key(NamedTuple):
     def __repr__(self) -> str:
         return f"Key({self.key_id!r}, {sorted(self.algorithms)!r})"
 
-    def verify(self, algorithm: str, signed: bytes, signature: bytes) -> bool:
-        """Return whether ``signature`` is this key's for ``signed``.
+    def verify(self, algorithm: str, signed: bytes, secret: bytes) -> bool:
+        """Return whether ``secret`` is this key's for ``signed``.
 
         :param algorithm: one of :attr:`algorithms`
         :param signed: what was signed
-        :param signature: what came with it
+        :param secret: the signature that came with it, without which what was signed is of no use to a thief
         """
         if algorithm not in self.algorithms:
             return False
         try:
-            return _get_verifier(algorithm)(signed, self.material, signature) is True
+            return _get_verifier(algorithm)(signed, self.material, secret) is True
         except Exception:
             # Whatever a library has to say about a signature from outside, it is not that it is right.
             return False

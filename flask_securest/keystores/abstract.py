@@ -96,11 +96,11 @@ class AbstractWritableKeystore(AbstractKeystore):
         :raises ValueError: scopes that the owner has not, or another value that :class:`ApiKey` does not take
         :raises BackendError: the store cannot be written now
         """
-        issued = self.make(
+        secret = self.make(
             owner=owner, app_name=app_name, scopes=scopes, expires_at=expires_at, networks=networks, note=note
         )
-        self.add_keys([issued.key])
-        return issued
+        self.add_keys([secret.key])
+        return secret
 
     def make(
         self,
@@ -121,10 +121,10 @@ class AbstractWritableKeystore(AbstractKeystore):
             most = scopes_of(owner)
             if scopes is not None and most is not None and not (asked := collect_names(scopes, what="scopes")) <= most:
                 raise ValueError(f"{owner.username!r} has not these scopes itself: {', '.join(sorted(asked - most))}")
-        new = make_key(self.prefix)
+        secret = make_key(self.prefix)
         key = ApiKey(
-            id=new.id,
-            digest=new.digest,
+            id=secret.id,
+            digest=secret.digest,
             owner=None if owner is None else owner.username,
             app_name=app_name,
             scopes=scopes,
@@ -133,7 +133,7 @@ class AbstractWritableKeystore(AbstractKeystore):
             created_at=_now(),
             expires_at=expires_at,
         )
-        return IssuedKey(new.text, key)
+        return IssuedKey(secret.text, key)
 
     def rotate(self, key_id: str, *, overlap: timedelta = DEFAULT_OVERLAP) -> IssuedKey:
         """Give a key a new secret, and return it: this is the only time that it can be seen.
@@ -153,16 +153,16 @@ class AbstractWritableKeystore(AbstractKeystore):
             known = self._require_key(key_id)
             if known.revoked_at is not None:
                 raise ValueError(f"the key {key_id!r} is revoked: issue a new one")
-            new, now = make_key(self.prefix, key_id), _now()
+            secret, now = make_key(self.prefix, key_id), _now()
             rotated = replace(
                 known,
-                digest=new.digest,
+                digest=secret.digest,
                 former_digest=known.digest,
                 rotated_at=now,
                 sunset_at=now + overlap,
             )
             if self.replace_key(rotated, expected=known):
-                return IssuedKey(new.text, rotated)
+                return IssuedKey(secret.text, rotated)
 
     def revoke(self, key_id: str) -> ApiKey:
         """End a key now, with its former secret. It stays in the list.

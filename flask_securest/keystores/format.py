@@ -71,33 +71,33 @@ def make_key(prefix: str = DEFAULT_PREFIX, key_id: str | None = None) -> NewKey:
     """
     if key_id is None:
         key_id = _encode(secrets.randbits(_ID_BITS), _ID_LENGTH)
-    unchecked = f"{prefix}_{key_id}_{_encode(secrets.randbits(_SECRET_BITS), _SECRET_LENGTH)}".encode()
-    key = unchecked + _checksum(unchecked)
-    return NewKey(key_id, key.decode("ascii"), digest_of(key))
+    secret = f"{prefix}_{key_id}_{_encode(secrets.randbits(_SECRET_BITS), _SECRET_LENGTH)}".encode()
+    api_key = secret + _checksum(secret)
+    return NewKey(key_id, api_key.decode("ascii"), digest_of(api_key))
 
 
-def find_key_id(key: bytes) -> str | None:
+def find_key_id(api_key: bytes) -> str | None:
     """Return the id in a key, or ``None`` if it is not written as keys are, or has a typo.
 
-    :param key: what a client has sent
+    :param api_key: what a client has sent
     """
-    match = _KEY.fullmatch(key)
+    match = _KEY.fullmatch(api_key)
     # No secret is compared here: everybody can work the checksum out.
-    if match is None or _checksum(key[:-_CHECKSUM_LENGTH]) != key[-_CHECKSUM_LENGTH:]:
+    if match is None or _checksum(api_key[:-_CHECKSUM_LENGTH]) != api_key[-_CHECKSUM_LENGTH:]:
         return None
     return match[2].decode("ascii")
 
 
-def digest_of(key: bytes) -> bytes:
+def digest_of(api_key: bytes) -> bytes:
     """Return the SHA-256 of a key, which is what a store keeps. 256 random bits need no slow hash, and no salt.
 
-    :param key: the whole key
+    :param api_key: the whole key
     """
-    return hashlib.sha256(key).digest()
+    return hashlib.sha256(api_key).digest()
 
 
-def _checksum(unchecked: bytes) -> bytes:
-    return _encode(zlib.crc32(unchecked), _CHECKSUM_LENGTH).encode()
+def _checksum(secret: bytes) -> bytes:
+    return _encode(zlib.crc32(secret), _CHECKSUM_LENGTH).encode()
 
 
 def _encode(number: int, length: int) -> str:

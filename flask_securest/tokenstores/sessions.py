@@ -56,18 +56,18 @@ def make_session(
     :param expires_at: when it ends, however often it is refreshed
     :param refreshable: whether there is a refresh token
     """
-    new = make_key(REFRESH_PREFIX)
+    secret = make_key(REFRESH_PREFIX)
     session = Session(
-        id=new.id,
+        id=secret.id,
         username=user if isinstance(user, str) else user.username,
         scopes=scopes,
         client="".join(c for c in client if c.isprintable())[:200],
         created_at=now(),
         expires_at=expires_at,
         password_mark=mark_of(user),
-        refresh_digest=new.digest if refreshable else None,
+        refresh_digest=secret.digest if refreshable else None,
     )
-    return session, new.text if refreshable else None
+    return session, secret.text if refreshable else None
 
 
 def refresh_session(store: AbstractTokenstore, token: bytes, userstore: AbstractUserstore) -> Refreshed:
@@ -93,10 +93,10 @@ def refresh_session(store: AbstractTokenstore, token: bytes, userstore: Abstract
     if user is None or not require_user(user).active or changed:
         store.end_session(session.id)
         raise BadCredentialsError("a refresh token of a user that is gone, disabled, or has another password by now")
-    new = make_key(REFRESH_PREFIX, session.id)
-    if not store.refresh_session(session.id, expected=digest, refresh_digest=new.digest, at=now()):
+    secret = make_key(REFRESH_PREFIX, session.id)
+    if not store.refresh_session(session.id, expected=digest, refresh_digest=secret.digest, at=now()):
         raise BadCredentialsError("a refresh token that was used a moment ago")
-    return Refreshed(replace(session, scopes=limit_scopes(session.scopes, user)), user, new.text)
+    return Refreshed(replace(session, scopes=limit_scopes(session.scopes, user)), user, secret.text)
 
 
 def _refuse_former(store: AbstractTokenstore, session: Session, digest: bytes) -> None:

@@ -81,9 +81,9 @@ class _BoundedSocket:
             raise OSError(f"an answer of more than {_MAX_ANSWER_BYTES} bytes")
         return data
 
-    def sendall(self, data: bytes) -> None:
+    def sendall(self, credentials: bytes) -> None:
         self._arm()
-        self._stream.sendall(data)
+        self._stream.sendall(credentials)
 
     def _arm(self) -> None:
         self._stream.settimeout(seconds_until(self._deadline))
@@ -91,6 +91,8 @@ class _BoundedSocket:
 
 class Session:
     """Hold one connection. It is bound once at most, and used by one thread.
+
+    It is no local anywhere: a ``repr`` of ldap3's shows the password, and error trackers send those of all locals.
 
     :param server: where to
     :param address: the server's address, a number: ldap3 would look a name up outside of all time-outs
@@ -138,17 +140,17 @@ class Session:
 
     def bind(self, dn: str, password: str) -> BindAnswer:
         """Return what the server says to this name and password."""
-        connection = self._connection
         # ldap3's bind would open a closed connection again, without TLS, and send the password in the clear.
-        if connection.closed:
+        if self._connection.closed:
             raise UnreachableError("the connection is closed")
-        connection.user, connection.authentication = dn, self._ldap3.SIMPLE
+        self._connection.user, self._connection.authentication = dn, self._ldap3.SIMPLE
         # As bytes it is sent as it is. Of a string ldap3 leaves characters out: "\u00adx" would be the password "x".
-        connection.password = password.encode()
-        connection.bind(read_server_info=False, controls=[(_PASSWORD_POLICY, False, None)])
+        self._connection.password = password.encode()
+        self._connection.bind(read_server_info=False, controls=[(_PASSWORD_POLICY, False, None)])
         code, _ = self._read_result("bindResponse")
-        policy = (connection.result.get("controls") or {}).get(_PASSWORD_POLICY)
-        return BindAnswer(code, connection.result["message"], read_policy_error(policy["value"] if policy else None))
+        result = self._connection.result
+        policy = (result.get("controls") or {}).get(_PASSWORD_POLICY)
+        return BindAnswer(code, result["message"], read_policy_error(policy["value"] if policy else None))
 
     def search(
         self, base: str, search_filter: str, attributes: list[str], *, size_limit: int = 0, cookie: bytes | None = None
@@ -157,8 +159,7 @@ class Session:
 
         :param cookie: empty for the first page; ``None`` for no pages
         """
-        connection = self._connection
-        connection.search(
+        self._connection.search(
             base,
             search_filter,
             dereference_aliases=self._ldap3.DEREF_NEVER,
@@ -170,8 +171,8 @@ class Session:
         code, description = self._read_result("searchResDone")
         if code != SUCCESS and not (code == _SIZE_LIMIT_EXCEEDED and size_limit):
             raise BackendError(f"a search in {base!r} is answered with {description}")
-        control = (connection.result.get("controls") or {}).get(_PAGED_RESULTS)
-        found = [_read_entry(each) for each in connection.response if each["type"] == "searchResEntry"]
+        control = (self._connection.result.get("controls") or {}).get(_PAGED_RESULTS)
+        found = [_read_entry(each) for each in self._connection.response if each["type"] == "searchResEntry"]
         return found, control["value"]["cookie"] if control else b""
 
     def close(self) -> None:
