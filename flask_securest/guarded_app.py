@@ -121,8 +121,7 @@ class GuardedApp:
             function = self.app.view_functions[endpoint] = wrap(unwrap(registered), view, registered)
         self._known[endpoint] = Known(function, view)
         check(view)
-        made_by_hand = self.owners.pop_made_by_hand(view.resource)
-        if made_by_hand is not None:
+        for made_by_hand in self.owners.pop_made_by_hand(view.resource):
             self.take(made_by_hand)
 
     def _try_to_take(self, endpoint: str) -> ConfigurationError | None:

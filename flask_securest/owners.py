@@ -34,7 +34,7 @@ class Owners:
         self._views: dict[str, GuardedView] = {}
         self._protected: dict[Protection, list[GuardedView]] = {}
         #: Resource classes with views that no Api has made: the endpoints of those.
-        self._made_by_hand: dict[type, str] = {}
+        self._made_by_hand: dict[type, list[str]] = {}
         self._seen_by_hand: set[str] = set()
         #: The Apis that are adding a Resource just now, and which.
         self._adding: list[tuple[Api, type | None]] = []
@@ -76,12 +76,12 @@ class Owners:
             views = self._protected.setdefault(protection, [made])
         return views
 
-    def pop_made_by_hand(self, resource: object) -> str | None:
-        """Return the endpoint of a view that was made by hand of a class, which an Api has by now; once.
+    def pop_made_by_hand(self, resource: object) -> list[str]:
+        """Return the endpoints of views that were made by hand of a class, which an Api has by now; once.
 
         :param resource: the class
         """
-        return self._made_by_hand.pop(resource, None) if isinstance(resource, type) else None
+        return self._made_by_hand.pop(resource, []) if isinstance(resource, type) else []
 
     def claim(self, endpoint: str, function: ViewFunction) -> GuardedView | None:
         """Return the guarded view that a function is, or ``None`` if it is nobody's.
@@ -181,7 +181,7 @@ class Owners:
                 "have added it in a way of its own"
             )
         else:
-            self._made_by_hand[resource] = endpoint
+            self._made_by_hand.setdefault(resource, []).append(endpoint)
             self._seen_by_hand.add(endpoint)
             return None
         fault = (
