@@ -1432,6 +1432,15 @@ def test_check_tells_broken_rules_and_stores_that_are_down(tmp_path):
     assert re.search(r"error: GET /who answers 500: .*'unknown'", told)
 
 
+def test_check_tells_rules_that_nobody_enforces():
+    app, _, _ = secured(new_who())
+    app.add_url_rule("/plain", "plain", require(roles="admin")(lambda: "open"))
+    Api(app, prefix="/other").add_resource(require(roles="admin")(new_who("Other")), "/other")
+    told = run(app, "check", code=1).stdout
+    for url in ("/plain", "/other/other"):
+        assert re.search(f"error: GET {url} answers 500: .*nobody enforces it", told)
+
+
 def test_check_tells_of_an_application_that_nobody_guards():
     assert "nothing guards" in run(Flask("open"), "check", code=2).stderr
 
