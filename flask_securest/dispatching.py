@@ -19,6 +19,9 @@ from .preflights import JUDGES_AGAIN
 #: These choose the method by what ``request.method`` is at the time.
 _DISPATCHERS = (Resource.dispatch_request, MethodView.dispatch_request)
 
+#: These belong to everybody, and are left as they are.
+_OF_OTHERS = (Resource, MethodView)
+
 
 def prepare_class(resource: type) -> None:
     """Prepare the class of a guarded view. Others that share it are no worse off.
@@ -26,7 +29,7 @@ def prepare_class(resource: type) -> None:
     :param resource: a Resource or View class
     """
     original = getattr(resource, "dispatch_request", None)
-    if original in _DISPATCHERS:
+    if original in _DISPATCHERS and resource not in _OF_OTHERS:
         resource.dispatch_request = _judging_again(original)  # type: ignore[attr-defined]
     if issubclass(resource, Resource) and hasattr(getattr(resource, "dispatch_request", None), JUDGES_AGAIN):
         _make_coroutines_work(resource)

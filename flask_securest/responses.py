@@ -115,8 +115,11 @@ def _make_headers(status: int, verdict: Verdict, request: Request, chain: Chain 
     """Return what a refusal carries beside its body."""
     headers = _NO_STORE.copy()
     if status == 401:
-        for challenge in dict.fromkeys(_collect_challenges(verdict, request, chain, realm)):
-            headers.add("WWW-Authenticate", challenge)
+        challenges = list(dict.fromkeys(_collect_challenges(verdict, request, chain, realm)))
+        for challenge in challenges:
+            # Of two providers of bearer tokens, one may call the token invalid, and the other not know it for its own.
+            if not any(other.startswith(f"{challenge}, error=") for other in challenges):
+                headers.add("WWW-Authenticate", challenge)
     elif status == 403 and verdict.insufficient_scope and verdict.outcome and verdict.outcome.provider:
         for challenge in _ask_challenges(verdict.outcome.provider, realm, "insufficient_scope"):
             if challenge.startswith("Bearer "):

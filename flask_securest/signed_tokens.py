@@ -21,7 +21,6 @@ from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int
 from itsdangerous.signer import SigningAlgorithm
 
 from .errors import BadCredentialsError, ConfigurationError
-from .jwts.format import is_jwt
 from .logs import get_logger
 
 _log = get_logger(__name__)
@@ -33,9 +32,6 @@ _FEW_BYTES = 16
 # with a stray byte in its signature would verify, and get past any list of tokens that were revoked. The last character
 # of a signature of 32 bytes carries four bits: only these sixteen are written by an encoder.
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
-
-# The same at a first glance: one that has been cut, or shortened, or forged, is meant to be one of ours.
-_FORM = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+=*")
 
 
 class _HmacSha256(SigningAlgorithm):
@@ -111,14 +107,6 @@ def read_token(signer: TimestampSigner, token: bytes) -> Claims:
     ):
         raise BadCredentialsError("a token of ours with a payload that is not ours")
     return read
-
-
-def is_ours(token: bytes) -> bool:
-    """Return whether a token is written as ours are, good or not: a JWT, which has three parts likewise, is none.
-
-    :param token: the token as it was sent
-    """
-    return _FORM.fullmatch(token) is not None and not is_jwt(token)
 
 
 def _encode_secret_key(key: Any) -> bytes:

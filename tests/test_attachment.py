@@ -566,6 +566,15 @@ def test_the_class_and_the_lists_of_others_are_left_alone():
     assert app.test_client().get("/open").status_code == 200
 
 
+@pytest.mark.parametrize("base", [Resource, MethodView])
+def test_the_base_class_of_everybody_is_left_alone_where_it_is_added_itself(base):
+    before = dict(vars(base))
+    app, api, _ = secured(providers=[api_key()])
+    api.add_resource(base, "/base")
+    assert dict(vars(base)) | {"endpoint": None, "mediatypes": None} == before | {"endpoint": None, "mediatypes": None}
+    assert app.test_client().get("/base").status_code in (401, 405)
+
+
 def test_attaching_again_changes_nothing():
     app, api, securest = secured(new_who(), providers=[api_key()])
     views, gate = dict(app.view_functions), app.preprocess_request

@@ -306,7 +306,7 @@ def test_who_is_disabled_is_shut_out_with_all_keys_until_enabled(shop):
 
 def test_sessions_of_who_is_disabled_or_removed_do_not_begin_again(shop, tmp_path):
     tokens = TokenAuthenticator(SECRET_KEY, store=SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db"))
-    shop.app.extensions["securest"].owners.guards()[0].sender.register_authentication_provider(tokens)
+    shop.app.extensions["securest"].owners.guards()[0].reporter.sender.register_authentication_provider(tokens)
     shop.users.add_users([User("alice"), User("bob")])
     for username, ending in (("alice", ["disable"]), ("bob", ["remove", "--yes"])):
         issued = tokens.issue_tokens(username).access_token
@@ -608,7 +608,7 @@ def test_an_owner_must_be_a_user_and_lends_no_scope_that_it_has_not(shop):
         def get_user(self, identifier):
             return User(identifier, active=False, attributes={"scopes": ["read"]})
 
-    shop.app.extensions["securest"].owners.guards()[0].userstore = Limited()
+    shop.app.extensions["securest"].owners.guards()[0].settings.userstore = Limited()
     result = shop.run("keys", "issue", "--owner", "alice", "--scope", "write", code=1)
     assert "has not these scopes itself: write" in result.stderr
     assert not list(shop.keys.list_keys())
@@ -856,7 +856,7 @@ def test_an_application_without_stores_is_told_where_they_are_given(command, tol
 
 
 def test_a_key_with_an_owner_needs_a_userstore(shop):
-    shop.app.extensions["securest"].owners.guards()[0].userstore = None
+    shop.app.extensions["securest"].owners.guards()[0].settings.userstore = None
     assert "need a userstore that knows the owner" in shop.run("keys", "issue", "--owner", "x", code=2).stderr
 
 

@@ -136,7 +136,7 @@ def clock(monkeypatch):
     monkeypatch.setattr("flask_securest.introspection.cache.monotonic", lambda: 1000 + Clock.passed)
     for module in ("introspection.cache", "introspection.answer"):
         monkeypatch.setattr(f"flask_securest.{module}.time", lambda: real + Clock.passed)
-    monkeypatch.setattr("flask_securest.chain.datetime", Frozen)
+    monkeypatch.setattr("flask_securest.answers.datetime", Frozen)
     Clock.now = property(lambda self: real + self.passed)
     return Clock()
 

@@ -73,7 +73,7 @@ def clock(monkeypatch):
             return datetime.fromtimestamp(Clock.now, tz)
 
     monkeypatch.setattr(policy_module, "time", Clock)
-    monkeypatch.setattr("flask_securest.chain.datetime", Frozen)
+    monkeypatch.setattr("flask_securest.answers.datetime", Frozen)
     return Clock
 
 
@@ -671,22 +671,10 @@ def test_without_its_libraries_the_constructor_tells_what_to_install(monkeypatch
         make(key=pem(RSA))
 
 
-class TestWhichBearerTokensAreJWTs:
-    @pytest.mark.parametrize("change", [str, lambda sent: sent[:-2], lambda sent: sent.rpartition(".")[0] + "."])
-    def test_one_that_names_its_algorithm_is_whoever_has_signed_it(self, change):
-        for sent in (token(), token(iss="https://elsewhere.example"), token("HS256", key=b"s" * 32)):
-            assert make().takes_bearer_token(change(sent).encode())
-
-    @pytest.mark.parametrize(
-        "sent",
-        ["", "x", "a.b.c", "e30.e30.e30", "2YotnFZFEjr1zCsicMWpAA", token() + ".x", token() + "=", "é", "." * 5000],
-    )
-    def test_one_of_another_form_is_not(self, sent):
-        assert not make().takes_bearer_token(sent.encode())
-
-    def test_a_token_of_ours_is_none(self):
-        sent = TokenAuthenticator("s" * 32).generate_auth_token("alice")
-        assert not make().takes_bearer_token(sent.encode())
+class TestWhichBearerTokensMayBeJWTs:
+    @pytest.mark.parametrize("sent", ["", "x", "a.b.c", "e30.e30.e30", token() + ".x"])
+    def test_any_may(self, sent):
+        assert make().takes_bearer_token(sent.encode())
 
     def test_none_is_where_tokens_have_a_header_of_their_own(self):
         assert not make(header="X-Token").takes_bearer_token(token().encode())

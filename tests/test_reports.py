@@ -164,11 +164,16 @@ class TestErrorsOfBearerTokens:
 
     def test_a_token_that_is_none_of_ours_by_its_form_is_not_called_invalid(self):
         assert self.challenges(JWT) == ['Bearer realm="api"']
-        assert self.challenges("opaque") == ['Bearer realm="api"']
 
-    def test_one_of_our_form_is(self):
+    def test_what_may_be_meant_to_be_ours_is(self):
         forged = TokenAuthenticator("y" * 32).generate_auth_token("alice")
         assert self.challenges(forged) == ['Bearer realm="api", error="invalid_token"']
+
+    def test_of_two_that_take_bearer_tokens_one_challenge_is_sent(self):
+        from flask_securest.authentication_providers.jwt import JWTAuthenticator
+
+        jwts = JWTAuthenticator(algorithms=["HS256"], key="z" * 32, issuer="https://issuer.example", audience="api")
+        assert self.challenges(JWT, jwts) == ['Bearer realm="api", error="invalid_token"']
 
     def test_it_does_not_tell_how_far_the_chain_went(self):
         forged = TokenAuthenticator("y" * 32).generate_auth_token("alice")

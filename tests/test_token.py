@@ -31,7 +31,7 @@ def clock(monkeypatch):
             return datetime.fromtimestamp(Clock.now, tz)
 
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: Clock.now)
-    monkeypatch.setattr("flask_securest.chain.datetime", Frozen)
+    monkeypatch.setattr("flask_securest.answers.datetime", Frozen)
     return Clock
 
 
@@ -294,20 +294,17 @@ class TestWhichBearerTokensAreOurs:
             jwt_of({"alg": "HS256", "typ": "JWT"}),  # whose signature is as long as ours
             jwt_of({"typ": "JWT", "alg": "RS256", "kid": "1"}),
             jwt_of({"alg": "none"}),
-            jwt_of({"alg": "dir", "enc": "A256GCM"}, b"a", b"b"),  # encrypted, in five parts
-            b"2YotnFZFEjr1zCsicMWpAA",
-            b"ya29.a0AfH6SMB",
-            b"a.b.c.d",
-            b"a..c",
-            b"",
-            b"x",
-            b"\xff.\xff.\xff",
-            b"A" * 8192,
         ],
         ids=show,
     )
-    def test_one_of_another_form_is_not(self, token):
+    def test_a_jwt_is_not(self, token):
         assert not TokenAuthenticator(SECRET_KEY).takes_bearer_token(token)
+
+    @pytest.mark.parametrize(
+        "token", [b"2YotnFZFEjr1zCsicMWpAA", b"a.b.c.d", b"x", b"\xff.\xff.\xff", b"A" * 8192], ids=show
+    )
+    def test_what_else_is_sent_may_be(self, token):
+        assert TokenAuthenticator(SECRET_KEY).takes_bearer_token(token)
 
     @pytest.mark.parametrize("header", [b'["alg"]', b'{"al', b"\xff", b'{"sub": "alg"}', b"[" * 4000], ids=show)
     def test_what_only_looks_like_a_jwt_may_be(self, header):

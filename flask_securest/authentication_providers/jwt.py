@@ -16,7 +16,7 @@ from ..checks import require_name
 from ..errors import BadCredentialsError, ConfigurationError
 from ..jwts.claims import ClaimMapping, read_name, read_roles, read_scopes, read_text
 from ..jwts.document import FetchOptions, KeyDocument
-from ..jwts.format import is_jwt, parse_token
+from ..jwts.format import parse_token
 from ..jwts.jwk import require_key, require_key_set
 from ..jwts.jwks import RemoteKeys
 from ..jwts.keys import ALGORITHMS, KeySource, import_jwt
@@ -148,8 +148,8 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         return format_challenge("Bearer", realm=realm, error=error)
 
     def takes_bearer_token(self, token: bytes) -> bool:
-        """Return whether a token is written as a JWT."""
-        return self.header is None and is_jwt(token)
+        """Return whether tokens travel as bearer tokens: any may be meant to be a JWT."""
+        return self.header is None
 
     def _find_user(self, username: str, claims: Mapping[str, Any], userstore: AbstractUserstore | None) -> UserModel:
         """Return the user as the userstore knows it now, or as the claims say where there is none.

@@ -15,9 +15,10 @@ from werkzeug.wrappers import Request
 from ..checks import require_list, require_name, require_seconds, require_type
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ..jwts.format import is_jwt
 from ..models import Identity, User, UserModel, limit_scopes, require_user, scopes_of
 from ..signals import refresh_token_reused
-from ..signed_tokens import Claims, is_ours, make_signer, read_token, write_token
+from ..signed_tokens import Claims, make_signer, read_token, write_token
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.limits import Tokens, limit_to_caller, require_held
 from ..tokenstores.models import Session
@@ -168,8 +169,8 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         return format_challenge("Bearer", realm=realm, error=error)
 
     def takes_bearer_token(self, token: bytes) -> bool:
-        """Return whether a token is written as ours are; a JWT of the application's own is not."""
-        return self.header is None and is_ours(token)
+        """Return whether a token may be meant to be one of ours: a JWT, such as the application's own, is not."""
+        return self.header is None and not is_jwt(token)
 
     def _issue(
         self, user: UserModel | str, scopes: Collection[str] | None, *, client: str, refreshable: bool
