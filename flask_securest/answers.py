@@ -116,6 +116,8 @@ def forget_unable(request: Request) -> None:
     for key, asked in list(answers.items()):
         if asked.answer in (Answer.BACKEND_DOWN, Answer.BUG) and not asked.provider.one_time:
             del answers[key]
+            if asked.error is not None:
+                forget_frames(asked.error)
 
 
 def _read_identity(said: object, provider: str) -> Identity:

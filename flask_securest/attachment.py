@@ -16,10 +16,12 @@ from flask.blueprints import BlueprintSetupState
 from flask_restful import Api
 
 from .checks import require_type
+from .dispatching import prepare_class
 from .errors import ConfigurationError
 from .guard import ApiGuard
 from .guarded_app import GuardedApp
 from .owners import full_endpoint
+from .protecting import protect_output
 from .tracing import API_MARK
 
 _ATTACHMENT = "__flask_securest_attachment__"  # on a guarded Api
@@ -114,7 +116,7 @@ class Attachment:
         if api.blueprint is not None:
             self._guard_when_registered(api.blueprint)
 
-    def _telling_what_is_added(self, add: Callable[..., None]) -> Callable[..., None]:
+    def _telling_what_is_added(self, add: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that does what ``add`` does, and tells the application meanwhile whose views come.
 
         :param add: ``Api.add_resource(resource, *urls, ...)``, or ``Api._register_view(app, resource, *urls, ...)``,
@@ -122,48 +124,55 @@ class Attachment:
         """
 
         @functools.wraps(add)
-        def add_and_tell(*args: Any, **kwargs: Any) -> None:
+        def add_and_tell(*args: Any, **kwargs: Any) -> Any:
             app = args[0] if args and isinstance(args[0], Flask) else _find_app(self.api)
             resource = next((each for each in args[:2] if isinstance(each, type)), None)
             with ExitStack() as stack:
                 if app is not None:
-                    stack.enter_context(GuardedApp.of(app).owners.adding(self.api, resource))
-                add(*args, **kwargs)
+                    # The Api may have got into the application in a way of its own, past _init_app.
+                    guarded_app = GuardedApp.of(app)
+                    guarded_app.add(self.api, self.guard)
+                    stack.enter_context(guarded_app.owners.adding(self.api, resource))
+                answer = add(*args, **kwargs)
+            if resource is not None:
+                prepare_class(resource)
+            return answer
 
         return add_and_tell
 
-    def _guarding_app(self, init_app: Callable[[Flask], None]) -> Callable[[Flask], None]:
+    def _guarding_app(self, init_app: Callable[[Flask], Any]) -> Callable[[Flask], Any]:
         """Return what takes the place of ``Api._init_app``, which is called for Blueprints, too."""
 
         @functools.wraps(init_app)
-        def init_and_guard(app: Flask) -> None:
+        def init_and_guard(app: Flask) -> Any:
             guarded_app = GuardedApp.of(app)
             guarded_app.add(self.api, self.guard)
             with guarded_app.owners.adding(self.api, None):
-                init_app(app)
+                return init_app(app)
 
         return init_and_guard
 
-    def _watching_blueprint(self, init_app: Callable[..., None]) -> Callable[..., None]:
+    def _watching_blueprint(self, init_app: Callable[..., Any]) -> Callable[..., Any]:
         """Return what takes the place of ``Api.init_app``, which may give the Api a Blueprint."""
 
         @functools.wraps(init_app)
-        def init_and_watch(*args: Any, **kwargs: Any) -> None:
-            init_app(*args, **kwargs)
+        def init_and_watch(*args: Any, **kwargs: Any) -> Any:
+            answer = init_app(*args, **kwargs)
             if self.api.blueprint is not None:
                 self._guard_when_registered(self.api.blueprint)
+            return answer
 
         return init_and_watch
 
     def _marking(self, output: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what takes the place of ``Api.output``: it marks what comes of it, for whoever registers that."""
+        """Return what takes the place of ``Api.output``: what comes of it is marked, and guarded, where it can be."""
 
         @functools.wraps(output)
         def output_and_mark(*args: Any, **kwargs: Any) -> Any:
             view = output(*args, **kwargs)
             with suppress(AttributeError):  # then it has to be found in another way, or is an error
                 setattr(view, API_MARK, self.api)
-            return view
+            return protect_output(self.guard, view, self.api)
 
         return output_and_mark
 

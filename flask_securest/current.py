@@ -34,6 +34,10 @@ CALLER = "flask_securest.caller"
 ASK = "flask_securest.ask"
 
 
+#: Return the request object itself, not the proxy of it; a RuntimeError outside of a request.
+current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+
+
 class Caller(NamedTuple):
     """Hold who is calling, and which provider object said so; both ``None`` for an anonymous caller."""
 
@@ -71,7 +75,7 @@ def get_caller() -> Caller:
     """Return who sent the current request; anonymous where there is no request. It never raises."""
     if not has_request_context():
         return ANONYMOUS
-    current: Request = request._get_current_object()  # type: ignore[attr-defined]
+    current = current_request()
     verdict = get_in_force(current)
     if verdict is not None:
         return verdict.caller

@@ -121,12 +121,14 @@ class Policy:
     :param chain: whom to ask; ``None`` where nobody has to be asked
     """
 
-    __slots__ = ("chain", "target", "view")
+    __slots__ = ("chain", "target", "verdict", "view")
 
     def __init__(self, view: object, target: Target, chain: Chain | None) -> None:
         self.view = view
         self.target = target
         self.chain = chain
+        #: The verdict on all requests, if it is the same.
+        self.verdict: Verdict | None = None
 
 
 class FixedPolicy(Policy):
@@ -137,7 +139,7 @@ class FixedPolicy(Policy):
     :param error: what is wrong; ``None`` for what is public
     """
 
-    __slots__ = ("verdict",)
+    __slots__ = ()
 
     def __init__(self, view: object, target: Target, error: Exception | None = None) -> None:
         super().__init__(view, target, None)

@@ -41,6 +41,12 @@ class MissingDependencyError(ConfigurationError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f'{feature} needs a library that is not installed: pip install "flask_securest[{extra}]"')
+        self.feature = feature
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Return how it is made again, for whoever copies or pickles it."""
+        return type(self), (self.feature, self.extra)
 
 
 class AuthenticationError(SecuRESTError):

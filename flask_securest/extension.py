@@ -126,6 +126,8 @@ class SecuREST:
         """
         if isinstance(view, type) and issubclass(view, View):
             protect_class(self._guard, view)
+            for app in list(self._guard.apps):
+                GuardedApp.of(app).forget()
             return cast(_View, view)
         protection = protect_function(self._guard, view)
         for app in list(self._guard.apps):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
+from uuid import UUID
 from weakref import WeakSet
 
 from flask import Flask, Request, Response, after_this_request
@@ -17,7 +18,7 @@ from .current import ANONYMOUS, CALLER, IN_FORCE, Caller
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy, Verdict
 from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
 from .logs import forget_frames
-from .preflights import has_body, is_preflight
+from .preflights import is_preflight, tells_more
 from .reports import Reporter
 from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rule
 from .responses import ErrorHandler, make_refusal
@@ -29,10 +30,28 @@ _VERDICTS = "flask_securest.verdicts"  # on a request: the verdicts on it
 #: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).
 _MOST_VERBS = 32
 
+#: How many verdicts on inner calls are kept with a request: a batch may have as many as its client likes (CWE-770).
+_MOST_VERDICTS = 32
+
+#: Arguments of which a verdict may be kept: none of them refers to the request, which would not be freed.
+_SIMPLE = frozenset({str, int, float, bool, UUID, type(None)})
+
 Mode = Literal["enforce", "report"]
 
 #: What a view may raise, and with which status that is answered.
 RAISED_IN_VIEWS = (AuthenticationError, AuthorizationError, BackendError)
+
+
+def same_arguments(one: object, other: object) -> bool:
+    """Return whether a verdict for some view arguments holds for others. What cannot be compared is not the same.
+
+    :param one: arguments
+    :param other: others
+    """
+    try:
+        return bool(one == other)
+    except Exception:
+        return False
 
 
 class GuardedView:
@@ -111,6 +130,8 @@ class ApiGuard:
         #: Weakly, for an application that is thrown away must not be kept by what once guarded it.
         self.views: WeakSet[GuardedView] = WeakSet()
         self.apps: WeakSet[Flask] = WeakSet()
+        #: The functions that ``securest.protect`` has been given.
+        self.protections: list[Any] = []
         #: Whether it guards whole applications, and not only Apis by name.
         self.guards_apps = False
 
@@ -124,40 +145,45 @@ class ApiGuard:
         :param view: what it asks for
         :param arguments: the arguments of the view; they must not be changed any more
         """
-        if request.method == "OPTIONS" and is_preflight(request, view.resource):
+        method = request.method
+        if method == "OPTIONS" and is_preflight(request, view.resource):
             return self._let_preflight_pass(request, view, arguments)
+        policy = view.policies.get(method)
+        if policy is not None and policy.verdict is not None:
+            return policy.verdict
         return self._judge(request, view, arguments)
 
     def _judge(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
         policy = view.policies.get(request.method) or self._make_policy(view, request.method)
         if not isinstance(policy, ChainPolicy):
-            return policy.verdict
+            return cast(Verdict, policy.verdict)
         verdicts: list[Verdict] | None = request.__dict__.get(_VERDICTS)
         if verdicts is None:
             verdicts = request.__dict__[_VERDICTS] = []
         for verdict in verdicts:
-            if verdict.policy is policy and verdict.arguments == arguments:
+            if verdict.policy is policy and same_arguments(verdict.arguments, arguments):
                 return verdict
         verdict = self._decide(request, policy)
         verdict.arguments = arguments
-        verdicts.append(verdict)
+        if len(verdicts) < _MOST_VERDICTS and all(type(value) in _SIMPLE for value in arguments.values()):
+            verdicts.append(verdict)
         return verdict
 
     def _let_preflight_pass(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
         """Return that a CORS preflight goes on, and see to it that nothing but an empty answer comes of it."""
 
         def refuse_body(response: Response) -> Response:
-            verdict = self._judge(request, view, arguments) if has_body(response) else None
-            refusal = (
-                self.refuse(request, view, verdict) if verdict is not None and verdict.status is not None else None
-            )
+            if not tells_more(response):
+                return response
+            verdict = self._judge(request, view, arguments)
+            refusal = None if verdict.status is None else self.refuse(request, view, verdict)
             if refusal is None:
                 return response
             response.close()
             return cast(Response, refusal)
 
         after_this_request(refuse_body)
-        return FixedPolicy(view, Target(object, "OPTIONS", view.endpoint)).verdict
+        return cast(Verdict, FixedPolicy(view, Target(object, "OPTIONS", view.endpoint)).verdict)
 
     def find_caller(self, request: Request, view: GuardedView) -> Caller:
         """Return who sent a request for a view, whatever it may do.

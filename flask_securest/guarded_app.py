@@ -11,11 +11,12 @@ from flask_restful import Api, Resource
 
 from .dispatching import prepare_class
 from .errors import ConfigurationError
-from .gate import Gate, Known, ViewFunction, find_registered, find_view_of, wrap
+from .gate import Gate, Known
 from .guard import ApiGuard, GuardedView
 from .owners import Owners
-from .protecting import unwrap
+from .protecting import Protection, unwrap
 from .unenforced import find_unenforced_rule
+from .wrapper import ViewFunction, find_registered, find_view_of, wrap
 
 
 class GuardedApp:
@@ -60,7 +61,7 @@ class GuardedApp:
         self.refuse_late_take_over(guard)
         self.owners.apis.append((api, guard))
         guard.apps.add(self.app)
-        self.take_all()
+        self.take_all(api)
 
     def refuse_late_take_over(self, guard: ApiGuard) -> None:
         """Raise if a guard would take an Api from the one of the whole application while that answers requests.
@@ -92,13 +93,21 @@ class GuardedApp:
         guard.apps.add(self.app)
         self.take_all()
 
-    def take_all(self) -> None:
+    def take_all(self, api: Api | None = None) -> None:
         """Guard what is there.
 
+        :param api: the Api that has come; ``None`` if everything may be guarded by somebody else now
         :raises ConfigurationError: something is wrong with one of the views; all others are guarded nevertheless
         """
-        self._known.clear()
-        errors = [self._try_to_take(endpoint) for endpoint in list(self.app.view_functions)]
+        settled = (
+            []
+            if api is None
+            else [name for name, known in self._known.items() if self.owners.is_settled(known.view, api)]
+        )
+        endpoints = self.app.view_functions.keys() - settled
+        for endpoint in endpoints & self._known.keys():
+            del self._known[endpoint]
+        errors = [self._try_to_take(endpoint) for endpoint in self.app.view_functions if endpoint in endpoints]
         for error in filter(None, errors):
             raise error
 
@@ -120,7 +129,11 @@ class GuardedApp:
         if find_view_of(function) is not view:
             function = self.app.view_functions[endpoint] = wrap(unwrap(registered), view, registered)
         self._known[endpoint] = Known(function, view)
-        check(view)
+        try:
+            check(view)
+        except ConfigurationError:
+            if view.guard.mode != "report":  # there, it is reported with each request
+                raise
         for made_by_hand in self.owners.pop_made_by_hand(view.resource):
             self.take(made_by_hand)
 
@@ -148,20 +161,49 @@ class GuardedApp:
         """
         return self._look_up(endpoint).view
 
-    def _guard_what_is_added(self, add_url_rule: Callable[..., None]) -> Callable[..., None]:
-        """Return what takes the place of ``app.add_url_rule``."""
+    def find_view_of_class(self, resource: type, endpoint: str | None) -> GuardedView | None:
+        """Return a guarded view of a class that runs without having been judged, or ``None`` if it may.
+
+        It may where the endpoint that is asked for is another Api's, which nobody guards, and of this very class.
+
+        :param resource: the class
+        :param endpoint: the endpoint
+        """
+        if endpoint is not None:
+            known = self._look_up(endpoint)
+            if known.view is None and getattr(known.function, "view_class", None) is resource:
+                return None
+        return self.owners.find_view_of_class(resource)
+
+    def find_protected_views(self, protection: Protection) -> tuple[GuardedView, list[GuardedView]]:
+        """Return what a protected function is in this application: by itself, and at its endpoints.
+
+        :param protection: the function
+        """
+        return self.owners.find_protected_views(protection)
+
+    def forget(self) -> None:
+        """Look at each view again when it is asked for, for more may be guarded by now."""
+        self._known.clear()
+
+    def _guard_what_is_added(self, add_url_rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what takes the place of ``app.add_url_rule(rule, endpoint=None, view_func=None, ...)``."""
 
         @functools.wraps(add_url_rule)
-        def add_and_guard(
-            rule: str, endpoint: str | None = None, view_func: ViewFunction | None = None, *args: Any, **kwargs: Any
-        ) -> None:
-            name = endpoint or getattr(view_func, "__name__", None)
+        def add_and_guard(*args: Any, **kwargs: Any) -> Any:
+            endpoint = args[1] if len(args) > 1 else kwargs.get("endpoint")
+            view_func = args[2] if len(args) > 2 else kwargs.get("view_func")
+            name = getattr(view_func, "__name__", None) if endpoint is None else endpoint
             known = self.app.view_functions.get(name or "")
-            if view_func is not None and find_registered(known) is view_func:
-                view_func = known  # a second URL: for Flask, it would be another function of the same endpoint
-            add_url_rule(rule, endpoint, view_func, *args, **kwargs)
+            if view_func is not None and unwrap(find_registered(known)) is unwrap(view_func):
+                # A second URL. What is registered by now is another function, which Flask would not take.
+                args, kwargs = (*args[:2], *([known] if len(args) > 2 else []), *args[3:]), {**kwargs}
+                if len(args) < 3:
+                    kwargs["view_func"] = known
+            answer = add_url_rule(*args, **kwargs)
             if name is not None:
                 self.take(name)
+            return answer
 
         return add_and_guard
 
@@ -194,8 +236,8 @@ def check(view: GuardedView) -> None:
     :raises ConfigurationError: its Resource cannot be told, or its rules make no sense
     """
     resource = view.resource
+    if isinstance(resource, type):
+        prepare_class(resource)
     verbs = getattr(resource, "methods", None) or ("GET",)
     for verb in verbs:
         view.resolve_rule(verb)
-    if isinstance(resource, type):
-        prepare_class(resource)

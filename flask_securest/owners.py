@@ -9,12 +9,14 @@ from typing import Any
 from flask import Flask
 from flask_restful import Api, Resource
 
-from .gate import ViewFunction
+from .dispatching import prepare_class
 from .guard import ApiGuard, GuardedView
-from .protecting import PROTECTION_MARK, Protection
+from .protecting import Protection, origins_of
 from .resolution import ProtectedFunction
-from .tracing import Trace, trace
+from .rules import PROTECTION_MARK
+from .tracing import Trace, identity_of, trace
 from .unenforced import find_unenforced_rule
+from .wrapper import ViewFunction
 
 
 class Owners:
@@ -32,7 +34,8 @@ class Owners:
         #: Those of them that are open on purpose.
         self.unguarded: list[Api] = []
         self._views: dict[str, GuardedView] = {}
-        self._protected: dict[Protection, list[GuardedView]] = {}
+        self._protected: dict[Protection, GuardedView] = {}
+        self._registered: dict[Protection, list[GuardedView]] = {}
         #: Resource classes with views that no Api has made: the endpoints of those.
         self._made_by_hand: dict[type, list[str]] = {}
         self._seen_by_hand: set[str] = set()
@@ -41,7 +44,7 @@ class Owners:
 
     def guards(self) -> list[ApiGuard]:
         """Return who guards anything here, each once, in the order in which they came."""
-        everybody = [*(guard for _, guard in self.apis), self.guard, *(p.guard for p in self._protected)]
+        everybody = [*(guard for _, guard in self.apis), self.guard, *(p.guard for p in self._registered)]
         return list({id(guard): guard for guard in everybody if guard is not None}.values())
 
     def knows(self, api: Api) -> bool:
@@ -64,17 +67,29 @@ class Owners:
         finally:
             self._adding.pop()
 
-    def find_protected_views(self, protection: Protection) -> list[GuardedView]:
-        """Return what a protected function is in this application: at least one view.
+    def find_protected_views(self, protection: Protection) -> tuple[GuardedView, list[GuardedView]]:
+        """Return what a protected function is in this application: by itself, and at its endpoints.
+
+        By itself it is judged where it is called in another way: never by the rule of one of its endpoints.
 
         :param protection: the function
         """
-        views = self._protected.get(protection)
-        if views is None:
-            name = protection.function.__name__
-            made = GuardedView(self._app, None, protection.guard, name, _target_of(protection.wrapper, protection))
-            views = self._protected.setdefault(protection, [made])
-        return views
+        own = self._protected.get(protection)
+        if own is None:
+            name, resource = protection.function.__name__, _target_of(protection.wrapper, protection)
+            own = GuardedView(self._app, protection.api, protection.guard, name, resource)
+            if isinstance(resource, type):
+                prepare_class(resource)
+            own = self._protected.setdefault(protection, own)
+        return own, self._registered.setdefault(protection, [])
+
+    def find_view_of_class(self, resource: type) -> GuardedView | None:
+        """Return a guarded view of a class.
+
+        :param resource: the class
+        """
+        views = [*self._views.values(), *self._protected.values()]
+        return next((view for view in views if view.resource is resource), None)
 
     def pop_made_by_hand(self, resource: object) -> list[str]:
         """Return the endpoints of views that were made by hand of a class, which an Api has by now; once.
@@ -96,16 +111,21 @@ class Owners:
         if not guards and found.view_class is None and earlier is not None and earlier.fault is None:
             # What has taken the place of a guarded view, and does not tell what it is, stays closed.
             api, guards = earlier.api, [earlier.guard]
+        fault = None
+        if not guards and found.is_cut and self.guards():
+            guards, fault = self.guards(), f"the view {endpoint!r} calls more functions than can be looked at"
         if not guards:
             return self._claim_made_by_hand(endpoint, found)
-        fault = None
-        if len(guards) > 1:
+        if len(guards) > 1 and fault is None:
             fault = f"two SecuREST objects claim the endpoint {endpoint!r}: it must belong to one"
+        if api is None and len({id(each) for each in found.apis}) == 1:
+            api = found.apis[0]
         resource = self._find_resource(endpoint, function, found, api)
-        view = self._make_view(endpoint, api, guards[0], resource, fault)
-        if found.protection is not None:
-            views = self._protected.setdefault(found.protection, [])
-            views[:] = [*(each for each in views if each.endpoint != endpoint), view]
+        view = self._make_view(endpoint, api, _choose_guard(guards), resource, fault)
+        for protection in (found.protection, *found.outputs):
+            if protection is not None:
+                views = self._registered.setdefault(protection, [])
+                views[:] = [*(each for each in views if each.endpoint != endpoint), view]
         return view
 
     def _find_api_by_name(self, endpoint: str) -> Api | None:
@@ -121,14 +141,31 @@ class Owners:
 
     def _find_guards(self, endpoint: str, api: Api | None, found: Trace) -> list[ApiGuard]:
         """Return everybody who claims a view: one, unless something is wrong."""
-        guards: list[ApiGuard | None] = [guard for known, guard in self.apis if known is api]
-        is_resource = found.view_class is not None and issubclass(found.view_class, Resource)
-        if not guards and (api is not None or is_resource) and not self._is_open_on_purpose(api):
-            guards = [self.guard] if self.guard is not None else []
-        if guards:
+        if api is not None:
+            guards = [self._find_guard(api)]
+        else:
+            # That it calls what an Api has made may be a reason to guard it, and never one not to.
+            guards = [self._find_guard(each) for each in found.apis]
+            if _find_resource_class(found) is not None:
+                guards.append(self.guard)
+        if any(guards):
             guards += [guard for known, guard in self.apis if has_endpoint(known, endpoint)]
         guards += [getattr(found.protection, "guard", None), getattr(found.view_class, PROTECTION_MARK, None)]
         return list({id(guard): guard for guard in guards if guard is not None}.values())
+
+    def _find_guard(self, api: Api) -> ApiGuard | None:
+        by_name = next((guard for known, guard in self.apis if known is api), None)
+        return by_name or (None if self._is_open_on_purpose(api) else self.guard)
+
+    def is_settled(self, view: GuardedView | None, api: Api | None) -> bool:
+        """Return whether a view remains whose it is when an Api is given to a guard.
+
+        :param view: what is known of it
+        :param api: the Api
+        """
+        if api is None or view is None or view.fault is not None or view.api is None or view.api is api:
+            return False
+        return self.knows(view.api) and not has_endpoint(api, view.endpoint)
 
     def _is_open_on_purpose(self, api: Api | None) -> bool:
         return any(known is api for known in self.unguarded) and not (api is not None and self.knows(api))
@@ -141,12 +178,16 @@ class Owners:
             return found.view_class
         if found.protection is not None:
             return _target_of(function, found.protection)
-        if self._adding and self._adding[-1][0] is api and self._adding[-1][1] is not None:
-            return self._adding[-1][1]
-        # Somebody has put something around the view that was here. If it is something else altogether, it must not
-        # have the rule of that, which may be public (CWE-863).
+        added = self._adding[-1][1] if self._adding and self._adding[-1][0] is api else None
+        if added is not None and (not found.inner or added in found.inner):
+            return added
+        # Somebody has put something around the view that was here. If it is something else, or calls something else,
+        # too, it must not have the rule of that, which may be public (CWE-863).
         earlier = self._views.get(endpoint)
-        return earlier.resource if earlier is not None and earlier.resource in found.inner else None
+        if earlier is None or not found.inner:
+            return None
+        known = identity_of(earlier.resource)
+        return earlier.resource if all(each is known for each in found.inner) else None
 
     def _make_view(
         self,
@@ -167,18 +208,18 @@ class Owners:
 
     def _claim_made_by_hand(self, endpoint: str, found: Trace) -> GuardedView | None:
         """Return a view that is always refused, if a Resource's view that no Api has made may be one of ours."""
-        resource = found.view_class
-        if found.api is not None or resource is None or not issubclass(resource, Resource):
+        resource = _find_resource_class(found)
+        if found.api is not None or resource is None:
             return None
-        owner = next((guard for api, guard in self.apis if self._has_class(api, resource)), None)
-        own_ways = next((pair for pair in self.apis if type(pair[0]) is not Api), None)
-        if owner is not None:
+        owners = [guard for api, guard in self.apis if self._has_class(api, resource)]
+        own_ways = [(api, guard) for api, guard in self.apis if type(api) is not Api]
+        if owners:
             what = f"is made by hand of {resource.__qualname__}, which a guarded Api has, and no Api has registered it"
-        elif own_ways is not None:
-            owner = own_ways[1]
+        elif own_ways:
+            owners = [guard for _, guard in own_ways]
             what = (
-                f"of {resource.__qualname__} comes from no Api that is known, and {type(own_ways[0]).__qualname__} may "
-                "have added it in a way of its own"
+                f"of {resource.__qualname__} comes from no Api that is known, and "
+                f"{type(own_ways[0][0]).__qualname__} may have added it in a way of its own"
             )
         else:
             self._made_by_hand.setdefault(resource, []).append(endpoint)
@@ -188,7 +229,7 @@ class Owners:
             f"the view {endpoint!r} {what}: add it with api.add_resource, attach before it is added, decorate the "
             "class with securest.protect, or guard every Resource by SecuREST(app)"
         )
-        return self._make_view(endpoint, None, owner, resource, fault)
+        return self._make_view(endpoint, None, _choose_guard(owners), resource, fault)
 
     def _has_class(self, api: Api, resource: type) -> bool:
         """Return whether an Api has a Resource class: with a view here, or with one that is still to come."""
@@ -204,11 +245,35 @@ class Owners:
         :param function: its view function
         """
         found = trace(function)
-        fault = find_unenforced_rule(endpoint, function, found.view_class)
-        guards = sorted(self.guards(), key=lambda guard: guard.mode == "report")
-        if fault is None or not guards or self._is_open_on_purpose(found.api or self._find_api_by_name(endpoint)):
+        if not self.guards() or self._is_open_on_purpose(found.api or self._find_api_by_name(endpoint)):
             return None
-        return self._make_view(endpoint, None, guards[0], found.view_class, fault)
+        fault = find_unenforced_rule(endpoint, function, found.view_class) or self._find_lost_protection(function)
+        if fault is None:
+            return None
+        return self._make_view(endpoint, None, _choose_guard(self.guards()), found.view_class, fault)
+
+    def _find_lost_protection(self, function: ViewFunction) -> str | None:
+        """Return what is wrong with a view function that is open, while what was made of it is protected."""
+        for guard in self.guards():
+            for protection in guard.protections:
+                if not self._registered.get(protection) and function in origins_of(protection.function):
+                    name = getattr(function, "__qualname__", repr(function))
+                    return (
+                        f"what securest.protect guards of {name} is not what is registered: put protect right below or "
+                        "right above @app.route, without another decorator in between"
+                    )
+        return None
+
+
+def _choose_guard(guards: list[ApiGuard]) -> ApiGuard:
+    """Return who answers for a view that several claim: one that enforces, so that it is closed."""
+    return min(guards, key=lambda guard: guard.mode == "report")
+
+
+def _find_resource_class(found: Trace) -> type | None:
+    """Return the Resource class that a view function leads to, without a guard in front."""
+    classes = found.unguarded if found.view_class is None else [found.view_class]
+    return next((each for each in classes if issubclass(each, Resource)), None)
 
 
 def has_endpoint(api: Api, endpoint: str) -> bool:

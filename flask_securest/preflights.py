@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
 from werkzeug.wrappers import Request, Response
 
-#: On a ``dispatch_request`` that has the verb that runs judged again, after all decorators.
-JUDGES_AGAIN = "__flask_securest_judges_again__"
+#: Each ``dispatch_request`` that has the verb that runs judged again, after all decorators. No mark on them would do:
+#: functools.wraps copies marks to others.
+JUDGING_AGAIN: WeakSet[Callable[..., Any]] = WeakSet()
+
+#: The classes that have one, and no other ``dispatch_request`` of their own.
+PREPARED: WeakSet[type] = WeakSet()
 
 
 def is_preflight(request: Request, resource: object) -> bool:
@@ -22,7 +30,8 @@ def is_preflight(request: Request, resource: object) -> bool:
         "HTTP_ORIGIN" in request.environ
         and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.environ
         and isinstance(resource, type)
-        and hasattr(getattr(resource, "dispatch_request", None), JUDGES_AGAIN)
+        and resource in PREPARED
+        and getattr(resource, "dispatch_request", None) in JUDGING_AGAIN
         and not hasattr(resource, "options")
         # Either could make up an options method for an object of the class.
         and not hasattr(resource, "__getattr__")
@@ -33,9 +42,17 @@ def is_preflight(request: Request, resource: object) -> bool:
 def has_body(response: Response) -> bool:
     """Return whether an answer has a body, as far as can be told without sending it.
 
-    That to a preflight has none. A cache that looks at the path alone answers OPTIONS with what it has for GET, which
-    is not for everybody (CWE-524).
+    :param response: the answer
+    """
+    return not response.is_sequence or any(response.response)
+
+
+def tells_more(response: Response) -> bool:
+    """Return whether an answer tells more than that to a preflight does, which is empty.
+
+    A cache that looks at the path alone answers OPTIONS with what it has for GET, which is not for everybody
+    (CWE-524): a body, or the ``Location`` of a redirect.
 
     :param response: the answer
     """
-    return response.is_streamed or response.direct_passthrough or bool(response.get_data())
+    return 300 <= response.status_code < 400 or has_body(response)

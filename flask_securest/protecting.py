@@ -10,18 +10,20 @@ import functools
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
+from weakref import WeakSet
 
-from flask import Request, current_app, request
+from flask import Flask, current_app, request_started
 from flask.views import View
+from flask_restful import Api
 
-from .current import get_in_force
+from .current import current_request, get_in_force
 from .decision import Verdict
 from .errors import ConfigurationError
-from .gate import call_guarded, make_callable
-from .guard import ApiGuard, GuardedView
+from .guard import ApiGuard, GuardedView, same_arguments
+from .rules import COPIED_FROM, PROTECTION_MARK
+from .wrapper import call_guarded, make_callable
 
-#: On a protected function, and on the guard around it: its :class:`Protection`. On a protected class: its guard.
-PROTECTION_MARK = "__flask_securest_protection__"
+_MOST_ORIGINS = 100
 
 
 class Protection:
@@ -29,13 +31,15 @@ class Protection:
 
     :param guard: who guards it
     :param function: the function itself
+    :param api: the Api whose ``output`` has made it, if one has
     """
 
-    __slots__ = ("function", "guard", "wrapper")
+    __slots__ = ("api", "function", "guard", "wrapper")
 
-    def __init__(self, guard: ApiGuard, function: Callable[..., Any]) -> None:
+    def __init__(self, guard: ApiGuard, function: Callable[..., Any], api: Api | None = None) -> None:
         self.guard = guard
         self.function = function
+        self.api = api
         self.wrapper = _wrap(self)
 
 
@@ -55,7 +59,37 @@ def protect_function(guard: ApiGuard, function: Callable[..., Any]) -> Protectio
     if known is not None and known.guard is not guard:
         raise ConfigurationError(f"{function.__qualname__} is already protected by another SecuREST object")
     # A decorator in between has copied the mark: what it returns needs a guard of its own.
-    return known if known is not None and function in (known.function, known.wrapper) else Protection(guard, function)
+    if known is not None and function in (known.function, known.wrapper):
+        return known
+    protection = Protection(guard, function)
+    guard.protections.append(protection)
+    _refuse_until_attached(guard)
+    return protection
+
+
+def origins_of(function: Any) -> list[Any]:
+    """Return what a function has been made of, as far as it tells: what it wraps, or is a copy of.
+
+    :param function: the function
+    """
+    found: list[Any] = []
+    while len(found) < _MOST_ORIGINS:
+        marks = getattr(function, "__dict__", {})
+        function = marks.get(COPIED_FROM) or marks.get("__wrapped__")
+        if function is None:
+            break
+        found.append(function)
+    return found
+
+
+def protect_output(guard: ApiGuard, function: Callable[..., Any], api: Api) -> Callable[..., Any]:
+    """Return what an Api's ``output`` has made, with a guard around it: no decorator can lead past that.
+
+    :param guard: who guards the Api
+    :param function: the view function
+    :param api: the Api
+    """
+    return Protection(guard, function, api).wrapper if isinstance(function, FunctionType) else function
 
 
 def protect_class(guard: ApiGuard, view_class: type[View]) -> None:
@@ -80,6 +114,39 @@ def protect_class(guard: ApiGuard, view_class: type[View]) -> None:
     view_class.as_view = classmethod(as_protected_view)  # type: ignore[assignment]
 
 
+#: Guards with protected functions, of which no application has heard yet.
+_UNATTACHED: WeakSet[ApiGuard] = WeakSet()
+
+
+def _refuse_until_attached(guard: ApiGuard) -> None:
+    """Refuse a function that was protected above ``@app.route``, while nothing guards its application.
+
+    What is registered then is the function itself, without the guard around it.
+    """
+    if not guard.apps:
+        _UNATTACHED.add(guard)
+        request_started.connect(_refuse_unattached)
+
+
+def _refuse_unattached(sender: Flask, **extra: Any) -> None:
+    for guard in list(_UNATTACHED):
+        if guard.apps:
+            _UNATTACHED.discard(guard)
+    if not _UNATTACHED:
+        request_started.disconnect(_refuse_unattached)  # so that it costs nothing from then on
+    function = sender.view_functions.get(current_request().endpoint or "")
+    protection = getattr(function, "__dict__", {}).get(PROTECTION_MARK)
+    if isinstance(protection, Protection) and "securest" not in sender.extensions:
+        raise _make_error(protection, sender)
+
+
+def _make_error(protection: Protection, app: Flask) -> ConfigurationError:
+    return ConfigurationError(
+        f"{protection.function.__qualname__} is protected by a SecuREST object, and the application {app.name!r} is "
+        "not attached to any: say securest.init_app(app), or securest.init_api(api)"
+    )
+
+
 def _wrap(protection: Protection) -> Callable[..., Any]:
     function = protection.function
     call = make_callable(function)
@@ -87,33 +154,30 @@ def _wrap(protection: Protection) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def protected(*args: Any, **kwargs: Any) -> Any:
-        current: Request = request._get_current_object()  # type: ignore[attr-defined]
-        views = _find_views(protection)
+        current = current_request()
+        own, registered = _find_views(protection)
         verdict = get_in_force(current)
         if (
             isinstance(verdict, Verdict)
-            and any(verdict.policy.view is view for view in views)
+            and (verdict.policy.view is own or verdict.policy.view in registered)
             and verdict.policy.target.verb == current.method
-            and (verdict.arguments is None or (not args and verdict.arguments == kwargs))
+            and (verdict.arguments is None or (not args and same_arguments(verdict.arguments, kwargs)))
         ):
             return call(*args, **kwargs)  # the gate has let it in
-        return call_guarded(current, views[0], call, args, kwargs)
+        return call_guarded(current, own, call, args, kwargs)
 
     return protected
 
 
-def _find_views(protection: Protection) -> list[GuardedView]:
-    """Return what a protected function is in the current application.
+def _find_views(protection: Protection) -> tuple[GuardedView, list[GuardedView]]:
+    """Return what a protected function is in the current application: by itself, and at its endpoints.
 
     :raises ConfigurationError: nothing guards that application
     """
     guarded_app = current_app.extensions.get("securest")
     if guarded_app is None:
-        raise ConfigurationError(
-            f"{protection.function.__qualname__} is protected by a SecuREST object, and the application "
-            f"{current_app.name!r} is not attached to any: say securest.init_app(app), or securest.init_api(api)"
-        )
-    views: list[GuardedView] = guarded_app.owners.find_protected_views(protection)
+        raise _make_error(protection, current_app)
+    views: tuple[GuardedView, list[GuardedView]] = guarded_app.find_protected_views(protection)
     return views
 
 
@@ -126,7 +190,7 @@ def is_protecting(function: object) -> bool:
 
     :param function: anything
     """
-    return getattr(function, "__code__", None) is _CODE_OF_GUARDS
+    return type(function) is FunctionType and function.__code__ is _CODE_OF_GUARDS
 
 
 def unwrap(function: Any) -> Any:

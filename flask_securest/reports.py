@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -54,10 +55,8 @@ class Reporter:
             does
         """
         if _log.isEnabledFor(logging.DEBUG):
-            target, identity = verdict.target, verdict.identity
-            if identity is not None:
-                words = (target.verb, target.endpoint, identity.user.username, identity.provider, request.remote_addr)
-                _log.debug("let in %r on %r for %r by %r from %r", *words)
+            with suppress(Exception):
+                _write_success(request, verdict)
         if request_authenticated.receivers:
             request_authenticated.send(self.sender, request=request, verdict=verdict)
 
@@ -95,7 +94,9 @@ class Reporter:
         elif isinstance(verdict.error, ConfigurationError):
             is_news = self._is_news(message_of(verdict.error))
         if is_news:
-            _write(request, verdict, refused=refused)
+            # A user, an error or a filter of the application may raise. That changes no decision.
+            with suppress(Exception):
+                _write(request, verdict, refused=refused)
         self.send(request_refused if refused else request_would_be_refused, request=request, verdict=verdict)
         return is_news
 
@@ -108,7 +109,8 @@ class Reporter:
         try:
             signal.send(self.sender, **what)
         except Exception:
-            _log.exception("a receiver of the signal %r failed; the request is answered as decided", signal.name)
+            with suppress(Exception):
+                _log.exception("a receiver of the signal %r failed; the request is answered as decided", signal.name)
 
     def _is_news(self, mistake: str) -> bool:
         now = monotonic()
@@ -118,6 +120,13 @@ class Reporter:
             self._reported_at.clear()
         self._reported_at[mistake] = now
         return True
+
+
+def _write_success(request: Request, verdict: Verdict) -> None:
+    target, identity = verdict.target, verdict.identity
+    if identity is not None:
+        words = (target.verb, target.endpoint, identity.user.username, identity.provider, request.remote_addr)
+        _log.debug("let in %r on %r for %r by %r from %r", *words)
 
 
 def _write(request: Request, verdict: Verdict, *, refused: bool) -> None:

@@ -23,6 +23,12 @@ _T = TypeVar("_T", bound=Callable[..., Any])
 # functools.wraps copies it along with the rest of __dict__, so a rule survives the decorators put around it.
 _ATTRIBUTE = "__flask_securest_rule__"
 
+#: On what ``securest.protect`` guards.
+PROTECTION_MARK = "__flask_securest_protection__"
+
+#: On a copy of a function that carries a rule: the function.
+COPIED_FROM = "__flask_securest_copied_from__"
+
 
 class UseDefault(enum.Enum):
     """Be the type of :data:`USE_DEFAULT`."""
@@ -215,7 +221,7 @@ def _make_decorator(statement: Statement) -> Callable[[_T], _T]:
         merged = _merge(get_statement(target), statement, target)
         if isinstance(target, type) and merged.access is Access.PUBLIC:
             refuse_to_silence(target.__qualname__, map(get_statement, target.__mro__[1:]))
-        if isinstance(target, FunctionType) and statement.access is not None:
+        if isinstance(target, FunctionType) and statement.access and PROTECTION_MARK not in target.__dict__:
             # What opens, opens a copy. A function that is borrowed from another class, get = public(...)(Other.get),
             # would open that one too. (What closes may well close it as well.)
             target = _copy(target)  # type: ignore[assignment]
@@ -237,6 +243,7 @@ def _copy(function: FunctionType) -> FunctionType:
     copy.__dict__.update(function.__dict__)
     for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
         setattr(copy, name, getattr(function, name))
+    setattr(copy, COPIED_FROM, function)
     return copy
 
 

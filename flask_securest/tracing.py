@@ -12,9 +12,11 @@ from typing import Any
 from flask.views import View
 from flask_restful import Api
 
-from .gate import VIEW_MARK, is_wrapper
 from .guard import GuardedView
-from .protecting import PROTECTION_MARK, Protection, is_protecting
+from .protecting import Protection, is_protecting
+from .resolution import ProtectedFunction
+from .rules import PROTECTION_MARK
+from .wrapper import VIEW_MARK, is_wrapper
 
 #: On what the ``output`` of an attached Api has returned: the Api.
 API_MARK = "__flask_securest_api__"
@@ -28,15 +30,23 @@ class Trace:
     """Hold where a view function comes from, as far as it tells.
 
     :param view_class: its View class, as the function itself says
-    :param api: the Api that has made it, or what it calls
+    :param api: the Api that has made it, as the function itself says, or what ``functools.wraps`` says that it wraps
+    :param apis: all Apis that have made something of what it calls
     :param protection: that of ``securest.protect``, as the function itself says
     :param inner: the classes and functions behind what it calls
+    :param unguarded: those of them that are View classes, and that no guard of ours stands in front of
+    :param outputs: what it calls of an Api's ``output`` that is guarded there
+    :param is_cut: whether it calls more than can be looked at
     """
 
     view_class: type | None = None
     api: Api | None = None
+    apis: list[Api] = field(default_factory=list)
     protection: Protection | None = None
     inner: list[object] = field(default_factory=list)
+    unguarded: list[type] = field(default_factory=list)
+    outputs: list[Protection] = field(default_factory=list)
+    is_cut: bool = False
 
 
 def trace(function: Any) -> Trace:
@@ -51,20 +61,57 @@ def trace(function: Any) -> Trace:
     view_class = getattr(function, "view_class", None)
     found = Trace(view_class if isinstance(view_class, type) and issubclass(view_class, View) else None)
     # Not of what it calls: that is guarded where it is called, and a page that calls it may well be public.
-    found.protection = getattr(function, "__dict__", {}).get(PROTECTION_MARK)
-    for each in _functions_behind(function):
-        marks = getattr(each, "__dict__", {})
-        view: GuardedView | None = marks.get(VIEW_MARK)
-        if is_wrapper(each) or is_protecting(each):
-            if view is not None:
-                found.inner.append(view.resource)
-                if found.view_class is not None and found.view_class is view.resource:
-                    found.api = found.api or view.api  # functools.wraps has made it the same view
-            continue
-        found.api = found.api or _api_of(each)
-        if "view_class" in marks:
-            found.inner.append(marks["view_class"])
+    protection = getattr(function, "__dict__", {}).get(PROTECTION_MARK)
+    found.protection = protection if isinstance(protection, Protection) else None
+    wrapped = {id(each) for each in _wrapped_by(function)}
+    seen = list(_functions_behind(function))
+    found.is_cut = len(seen) >= _MOST_FUNCTIONS
+    for each in seen:
+        api = _read(each, found)
+        if api is not None:
+            found.apis.append(api)
+            if found.api is None and id(each) in wrapped:
+                found.api = api
     return found
+
+
+def _read(function: Any, found: Trace) -> Api | None:
+    """Take down what one function says, and return the Api that has made it."""
+    marks = getattr(function, "__dict__", {})
+    if is_wrapper(function):
+        view: GuardedView = marks[VIEW_MARK]
+        found.inner.append(identity_of(view.resource))
+        # If functools.wraps has made it the same view, it is of the same Api.
+        return view.api if found.view_class is not None and found.view_class is view.resource else None
+    view_class = marks.get("view_class")
+    if is_protecting(function):
+        protection: Protection = marks[PROTECTION_MARK]
+        found.inner.append(protection.function if view_class is None else view_class)
+        if protection.api is not None:
+            found.outputs.append(protection)
+        return protection.api
+    if isinstance(view_class, type):
+        found.inner.append(view_class)
+        if VIEW_MARK not in marks and PROTECTION_MARK not in marks:
+            found.unguarded.append(view_class)
+    return _api_of(function)
+
+
+def identity_of(resource: object) -> object:
+    """Return what two views have in common that are of the same class or function.
+
+    :param resource: what a view is of
+    """
+    return resource.function if isinstance(resource, ProtectedFunction) else resource
+
+
+def _wrapped_by(function: Any) -> Iterator[Any]:
+    """Yield a function, and what ``functools.wraps`` says that it wraps, the nearest first."""
+    for _ in range(_MOST_FUNCTIONS):
+        yield function
+        if is_wrapper(function) or not hasattr(function, "__wrapped__"):
+            return
+        function = function.__wrapped__
 
 
 def _functions_behind(function: Any) -> Iterator[Any]:
@@ -91,6 +138,7 @@ def _references_of(function: Any) -> Iterator[Any]:
         yield from (function.__kwdefaults__ or {}).values()
     elif isinstance(function, MethodType):
         yield function.__func__
+        yield from getattr(function.__self__, "__dict__", {}).values()
     elif isinstance(function, functools.partial):
         yield function.func
         yield from function.args
@@ -108,17 +156,20 @@ def _cells_of(function: FunctionType) -> Iterator[Any]:
 def _api_of(function: Any) -> Api | None:
     """Return the Api whose ``output`` has made a function, be it before the Api was attached."""
     api: Api | None = getattr(function, "__dict__", {}).get(API_MARK)
-    if api is None and isinstance(function, FunctionType):
-        for found in _cells_of(function):
-            # Not whatever refers to an Api: a decorator may know another one.
-            if isinstance(found, Api) and function.__code__ in _codes_of_output(type(found)):
+    if api is not None or not isinstance(function, FunctionType):
+        return api
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):
+            found = cell.cell_contents
+            # Not whatever refers to an Api, and not another one than the ``self`` of that method.
+            if isinstance(found, Api) and (name, function.__code__) in _codes_of_output(type(found)):
                 return found
-    return api
+    return None
 
 
-def _codes_of_output(api_class: type[Api]) -> Iterator[CodeType]:
-    """Yield the code of the functions that are made in the ``output`` methods of a class of Apis."""
+def _codes_of_output(api_class: type[Api]) -> Iterator[tuple[str, CodeType]]:
+    """Yield the code of what the ``output`` methods of a class of Apis make, and how those call the Api."""
     for owner in api_class.__mro__:
         code = getattr(vars(owner).get("output"), "__code__", None)
         if code is not None:
-            yield from (constant for constant in code.co_consts if isinstance(constant, CodeType))
+            yield from ((code.co_varnames[0], each) for each in code.co_consts if isinstance(each, CodeType))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from types import FunctionType
 from typing import Any
 
 from .rules import Access, get_statement
+
+_METHODS = (FunctionType, staticmethod, classmethod)
 
 
 def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) -> str | None:
@@ -17,9 +21,15 @@ def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) 
     :param view_class: its class, if it has one
     """
     carriers = [(f"the view {endpoint!r}", function)]
+    if type(function) is functools.partial:
+        carriers.append((f"the view {endpoint!r}", function.func))
+    elif type(function) is not FunctionType:
+        carriers += [(type(function).__qualname__, each) for each in (type(function), type(function).__call__)]
     for owner in view_class.__mro__ if view_class is not None else ():
         carriers.append((owner.__qualname__, owner))
-        carriers += [(f"{owner.__qualname__}.{name}", member) for name, member in vars(owner).items()]
+        # Other members, such as the proxies of an application, must not even be asked.
+        methods = [(name, each) for name, each in vars(owner).items() if type(each) in _METHODS]
+        carriers += [(f"{owner.__qualname__}.{name}", each) for name, each in methods]
     for name, carrier in carriers:
         statement = get_statement(carrier)
         if statement.closes() or statement.access is Access.OPTIONAL:

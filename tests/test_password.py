@@ -237,13 +237,13 @@ def basic_of(*credentials):
 
 class TestTheAccountThatIsTried:
     @pytest.mark.parametrize("name", ["alice", "nobody", "zoë", "mallory", "' OR 1=1", " ", "a\u2028b"], ids=ascii)
-    def test_it_is_the_name_in_the_credentials_whether_or_not_there_is_such_a_user(self, name):
+    def test_it_is_the_name_in_the_credentials_and_the_refusal_has_it_where_there_is_such_a_user(self, name):
         (provider,) = passwords()
         request = basic_of(name.encode(), b"wrong:er")
         assert provider.account_of(request) == name
         with pytest.raises(BadCredentialsError) as caught:
             provider.authenticate(request, make_userstore())
-        assert caught.value.account == name
+        assert caught.value.account == (name if name in ("alice", "mallory") else None), "it may be a password"
 
     def test_nothing_is_verified_for_it_and_no_store_is_asked(self, monkeypatch):
         (provider,) = passwords(userstore=ForbiddenUserstore())

@@ -67,7 +67,9 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         # Always hash, whether or not there is such a user, and before anybody looks at the account's status: the time
         # of the answer must not tell which accounts exist, or are disabled (CWE-208; CVE-2026-22746).
         if not self._verify(password, user):
-            raise BadCredentialsError("an unknown user" if user is None else "a wrong password", account=username)
+            # Of a user who is there: what else is typed into the field of the name may be a password (CWE-532).
+            account = None if user is None else user.username
+            raise BadCredentialsError("an unknown user" if user is None else "a wrong password", account=account)
         if user is not None and user.active and isinstance(store, AbstractWritableUserstore):
             return self._renew_hash(store, user, password)
         return user
