@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .guarded_app import GuardedApp
-from .resolution import Rule, answers
+from .resolution import ProtectedFunction, Rule, answers
 from .rules import Access
 
 
@@ -63,6 +63,8 @@ def _has_head(view: GuardedView) -> bool:
 def _describe(view: GuardedView, verb: str) -> tuple[str, tuple[str, ...], str, str, str]:
     try:
         rule = view.resolve_rule(verb)
+        if isinstance(view.resource, ProtectedFunction):
+            view.resource.refuse_lost_rules()
         asked = () if rule.access is Access.PUBLIC else _name_providers(view.guard, rule)
     except ConfigurationError as error:
         return "broken", (), "", str(error), ""

@@ -283,6 +283,8 @@ class ApiGuard:
 
     def _work_out(self, view: GuardedView, target: Target, settings: Settings, chains: Chains) -> AnyPolicy:
         rule = view.resolve_rule(target.verb)
+        if isinstance(view.resource, ProtectedFunction):
+            view.resource.refuse_lost_rules()
         if rule.access is Access.PUBLIC:
             return FixedPolicy(view, target)
         chain = settings.find_chain(rule.authenticators, chains)

@@ -31,12 +31,16 @@ def _escape_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def format_traceback(error: BaseException) -> str:
+def format_traceback(error: BaseException, told: set[int] | None = None) -> str:
     """Return the traceback of ``error`` and of what led to it, with control characters escaped in the messages.
 
     :param error: the error
+    :param told: the errors that are in the text already, by their ``id``: members of groups share what led to them
     """
-    return "\n\nwhich led to:\n\n".join(_format_one(each) for each in reversed(_chain_of(error)))
+    told = set() if told is None else told
+    chain = [each for each in _chain_of(error) if id(each) not in told]
+    told |= {id(each) for each in chain}
+    return "\n\nwhich led to:\n\n".join(_format_one(each, told) for each in reversed(chain))
 
 
 def forget_frames(error: BaseException) -> None:
@@ -81,13 +85,14 @@ def _chain_of(error: BaseException) -> list[BaseException]:
     return list(found.values())
 
 
-def _format_one(error: BaseException) -> str:
+def _format_one(error: BaseException, told: set[int]) -> str:
     frames = "".join(traceback.format_tb(error.__traceback__))
     lines = [f"Traceback (most recent call last):\n{frames}{type(error).__qualname__}: {_escape(message_of(error))}"]
     lines += [f"note: {_escape(str(note))}" for note in getattr(error, "__notes__", ())]
     # The members of an ExceptionGroup, which Python knows from 3.11 on.
     members = getattr(error, "exceptions", ())
-    lines += [f"of these:\n{format_traceback(member)}" for member in members if isinstance(member, BaseException)]
+    new = (member for member in members if isinstance(member, BaseException) and id(member) not in told)
+    lines += [f"of these:\n{format_traceback(member, told)}" for member in new]
     return "\n".join(lines)
 
 

@@ -36,6 +36,7 @@ class Owners:
         self._views: dict[str, GuardedView] = {}
         self._protected: dict[Protection, GuardedView] = {}
         self._registered: dict[Protection, list[GuardedView]] = {}
+        self._classes: dict[type, GuardedView] = {}
         #: Resource classes with views that no Api has made: the endpoints of those.
         self._made_by_hand: dict[type, list[str]] = {}
         self._seen_by_hand: set[str] = set()
@@ -88,8 +89,13 @@ class Owners:
 
         :param resource: the class
         """
-        views = [*self._views.values(), *self._protected.values()]
-        return next((view for view in views if view.resource is resource), None)
+        views = [*self._views.values(), *self._protected.values(), *self._classes.values()]
+        found = next((view for view in views if view.resource is resource), None)
+        guard: ApiGuard | None = getattr(resource, PROTECTION_MARK, None)
+        if found is None and guard is not None:
+            # A subclass of a protected class makes its view functions in a way of its own.
+            found = self._classes[resource] = GuardedView(self._app, None, guard, resource.__name__, resource)
+        return found
 
     def pop_made_by_hand(self, resource: object) -> list[str]:
         """Return the endpoints of views that were made by hand of a class, which an Api has by now; once.
@@ -126,6 +132,7 @@ class Owners:
             if protection is not None:
                 views = self._registered.setdefault(protection, [])
                 views[:] = [*(each for each in views if each.endpoint != endpoint), view]
+                protection.registered.append(function)
         return view
 
     def _find_api_by_name(self, endpoint: str) -> Api | None:
@@ -305,7 +312,7 @@ def _target_of(function: Any, protection: Protection) -> type | ProtectedFunctio
     view_class = getattr(protection.function, "view_class", None)
     if isinstance(view_class, type):
         return view_class
-    return ProtectedFunction(protection.function, (function, protection.wrapper, protection.function))
+    return ProtectedFunction(protection.function, (function, protection.wrapper, protection.function), protection)
 
 
 def _is_same(one: object, other: object) -> bool:

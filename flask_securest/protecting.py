@@ -18,6 +18,7 @@ from flask_restful import Api
 
 from .current import current_request, get_in_force
 from .decision import Verdict
+from .dispatching import prepare_class
 from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView, same_arguments
 from .rules import COPIED_FROM, PROTECTION_MARK
@@ -34,12 +35,15 @@ class Protection:
     :param api: the Api whose ``output`` has made it, if one has
     """
 
-    __slots__ = ("api", "function", "guard", "wrapper")
+    __slots__ = ("api", "copies", "function", "guard", "registered", "wrapper")
 
     def __init__(self, guard: ApiGuard, function: Callable[..., Any], api: Api | None = None) -> None:
         self.guard = guard
         self.function = function
         self.api = api
+        #: What ``public`` and ``optional`` have made of it, and which of all these have been registered.
+        self.copies: list[Any] = []
+        self.registered: list[Any] = []
         self.wrapper = _wrap(self)
 
 
@@ -105,6 +109,7 @@ def protect_class(guard: ApiGuard, view_class: type[View]) -> None:
     if PROTECTION_MARK in vars(view_class):
         return
     setattr(view_class, PROTECTION_MARK, guard)
+    prepare_class(view_class)
     as_view: Any = view_class.as_view.__func__  # type: ignore[attr-defined]  # it is a class method
 
     @functools.wraps(as_view)

@@ -46,10 +46,24 @@ class ProtectedFunction:
     :param function: the function itself
     :param carriers: the function, the guard around it, and what was registered: a decorator above or below another
         leaves its statement on one of them
+    :param protection: what ``securest.protect`` knows of it
     """
 
     function: Callable[..., Any]
     carriers: tuple[object, ...]
+    protection: Any
+
+    def refuse_lost_rules(self) -> None:
+        """Raise if ``public`` or ``optional`` stands above ``@app.route``: what it has made is never called.
+
+        :raises ConfigurationError: one does
+        """
+        if any(all(copy is not each for each in self.protection.registered) for copy in self.protection.copies):
+            name = getattr(self.function, "__qualname__", repr(self.function))
+            raise ConfigurationError(
+                f"public or optional stands above @app.route of {name}: it is not in force, nor is what stands above it; "
+                "put them below"
+            )
 
 
 def resolve_function_rule(protected: ProtectedFunction) -> Rule:

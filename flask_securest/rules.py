@@ -221,7 +221,7 @@ def _make_decorator(statement: Statement) -> Callable[[_T], _T]:
         merged = _merge(get_statement(target), statement, target)
         if isinstance(target, type) and merged.access is Access.PUBLIC:
             refuse_to_silence(target.__qualname__, map(get_statement, target.__mro__[1:]))
-        if isinstance(target, FunctionType) and statement.access and PROTECTION_MARK not in target.__dict__:
+        if isinstance(target, FunctionType) and statement.access is not None:
             # What opens, opens a copy. A function that is borrowed from another class, get = public(...)(Other.get),
             # would open that one too. (What closes may well close it as well.)
             target = _copy(target)  # type: ignore[assignment]
@@ -244,6 +244,9 @@ def _copy(function: FunctionType) -> FunctionType:
     for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
         setattr(copy, name, getattr(function, name))
     setattr(copy, COPIED_FROM, function)
+    protection = function.__dict__.get(PROTECTION_MARK)
+    if protection is not None:
+        protection.copies.append(copy)
     return copy
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+from flask import Flask
 from flask.views import View
 from flask_restful import Api
+from werkzeug.local import LocalProxy
 
 from .guard import GuardedView
 from .protecting import Protection, is_protecting
@@ -22,7 +24,7 @@ from .wrapper import VIEW_MARK, is_wrapper
 API_MARK = "__flask_securest_api__"
 
 #: At most so many functions are looked at: real views have a handful of decorators.
-_MOST_FUNCTIONS = 200
+_MOST_FUNCTIONS = 500
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Trace:
     :param inner: the classes and functions behind what it calls
     :param unguarded: those of them that are View classes, and that no guard of ours stands in front of
     :param outputs: what it calls of an Api's ``output`` that is guarded there
-    :param is_cut: whether it calls more than can be looked at
+    :param is_cut: whether it is no plain function, and calls more than can be looked at
     """
 
     view_class: type | None = None
@@ -65,7 +67,7 @@ def trace(function: Any) -> Trace:
     found.protection = protection if isinstance(protection, Protection) else None
     wrapped = {id(each) for each in _wrapped_by(function)}
     seen = list(_functions_behind(function))
-    found.is_cut = len(seen) >= _MOST_FUNCTIONS
+    found.is_cut = len(seen) >= _MOST_FUNCTIONS and type(function) is not FunctionType
     for each in seen:
         api = _read(each, found)
         if api is not None:
@@ -124,10 +126,17 @@ def _functions_behind(function: Any) -> Iterator[Any]:
         seen.add(id(each))
         yield each
         if not (is_wrapper(each) or is_protecting(each)):
-            waiting += [other for other in _references_of(each) if isinstance(other, _FOLLOWED)]
+            waiting += [other for other in _references_of(each) if _is_followed(other)]
 
 
-_FOLLOWED = (FunctionType, MethodType, functools.partial)
+def _is_followed(found: Any) -> bool:
+    """Return whether something may be a view function, or be put around one. Only its type is asked, for proxies."""
+    kind = type(found)
+    if kind in (FunctionType, MethodType, functools.partial):
+        return True
+    if issubclass(kind, (Flask, LocalProxy, type)):
+        return False
+    return any(isinstance(vars(owner).get("__call__"), FunctionType) for owner in kind.__mro__)
 
 
 def _references_of(function: Any) -> Iterator[Any]:
@@ -143,8 +152,10 @@ def _references_of(function: Any) -> Iterator[Any]:
         yield function.func
         yield from function.args
         yield from function.keywords.values()
-    else:
-        yield from getattr(function, "__dict__", {}).values()  # an object that can be called, such as a decorator
+    else:  # an object that can be called, such as a decorator
+        yield from getattr(function, "__dict__", {}).values()
+        for name in getattr(type(function), "__slots__", ()):
+            yield getattr(function, name, None)
 
 
 def _cells_of(function: FunctionType) -> Iterator[Any]:
