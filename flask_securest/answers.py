@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime, timezone
-from threading import Lock, get_ident
+from threading import Condition, get_ident
 from time import perf_counter
+from typing import Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
@@ -38,7 +39,7 @@ _VERIFIED = Answer.VERIFIED
 _NO_CREDENTIALS = Answer.NO_CREDENTIALS
 
 #: On a request: what has been answered, by provider and userstore.
-ANSWERS = "flask_securest.answers"
+ANSWERS = "_flask_securest_answers"
 
 #: For how long another thread of the same request waits for an answer, in seconds. Providers have time-outs of their
 #: own; this ends what would wait for itself.
@@ -46,63 +47,103 @@ _MOST_SECONDS = 60
 
 Key = tuple[int, int]
 
+#: Told when a provider has answered for whom somebody waits. One for all: it is hardly ever needed, and a lock for each
+#: question would cost every request.
+_ANSWERED = Condition()
+_WAITING: list[Key] = []
 
-class Asked:
-    """Ask one provider about one request, and hold what it has said; until then, it is under way.
 
-    :param provider: whom to ask; held, so that its ``id`` is nobody else's meanwhile
-    :param userstore: what it is given; held likewise
+#: What a provider has said of a request: the answer; the error that it comes from; the caller, if it is VERIFIED; how
+#: long it took, ``None`` where nobody wanted to know; and who was asked, with which userstore. Those two are held, so
+#: that their ``id`` is nobody else's meanwhile. It is a bare tuple, which costs a quarter to make.
+Said = tuple[
+    Answer,
+    "Exception | None",
+    "Identity | None",
+    "float | None",
+    AbstractAuthenticationProvider,
+    "AbstractUserstore | None",
+]
+
+#: By provider and userstore: what has been said, or which thread is asking.
+Answers = dict[Key, Said | int]
+
+
+def ask(
+    name: str,
+    provider: AbstractAuthenticationProvider,
+    key: Key,
+    request: Request,
+    userstore: AbstractUserstore | None,
+    answers: Answers,
+    *,
+    timed: Any,
+) -> Said:
+    """Return what a provider says of a request: ask it, unless that has been done, or is being done by another thread.
+
+    :param name: how it is called
+    :param provider: whom to ask
+    :param key: what its answer is kept by
+    :param request: the request
+    :param userstore: what it is given
+    :param answers: those that there are
+    :param timed: whether to take down how long it takes
     """
-
-    __slots__ = ("answer", "error", "identity", "provider", "seconds", "thread", "under_way", "userstore")
-
-    def __init__(self, provider: AbstractAuthenticationProvider, userstore: AbstractUserstore | None) -> None:
-        self.provider = provider
-        self.userstore = userstore
-        self.answer = Answer.BACKEND_DOWN  # for those who wait, if asking is broken off
-        self.error: Exception | None = None
-        self.identity: Identity | None = None
-        self.seconds: float | None = None
-        self.thread = get_ident()
-        self.under_way = Lock()
-        self.under_way.acquire()
-
-    def ask(self, name: str, request: Request, *, timed: bool) -> None:
-        """Ask, and take down the answer.
-
-        :param name: how the provider is called
-        :param request: the request
-        :param timed: whether to take down how long it takes
-        """
-        started = perf_counter() if timed else None
-        error = None
+    thread = get_ident()
+    known = answers.setdefault(key, thread)  # as all that several threads may do at once: the first one wins
+    if known is not thread:
+        return _wait(provider, key, userstore, answers, known) if type(known) is int else known  # type: ignore[return-value]
+    started = perf_counter() if timed else None
+    identity = error = None
+    answer = Answer.BACKEND_DOWN  # for those who wait, if asking is broken off
+    try:
         try:
-            try:
-                said = self.provider.authenticate(request, self.userstore)
-                if said is None:
-                    self.answer = _NO_CREDENTIALS
-                else:
-                    self.identity = _read_identity(said, name)
-                    self.answer = _VERIFIED
-            except Exception as raised:
-                error = raised
-            # After the except block, for whoever calls us may be handling an error of its own.
-            if error is not None:
-                self.answer, self.error = _read_error(error), error
-            self.seconds = started and perf_counter() - started
-        finally:
-            self.under_way.release()
+            found = provider.authenticate(request, userstore)
+            if found is not None:
+                identity = _read_identity(found, name)
+                # Looked at here and not in the providers, so that none of them can forget it.
+                if not identity.user.active:
+                    raise AccountStatusError("the account is not active")
+                if identity.expires_at is not None and identity.expires_at <= datetime.now(timezone.utc):
+                    raise ExpiredCredentialsError("the credentials have expired")
+        except Exception as raised:
+            error = raised
+        # After the except block, for whoever calls us may be handling an error of its own.
+        answer = _read_error(error) if error is not None else _NO_CREDENTIALS if identity is None else _VERIFIED
+    finally:
+        said = (answer, error, identity, started and perf_counter() - started, provider, userstore)
+        answers[key] = said
+        # Whoever waits counts itself first, and then looks whether it still has to.
+        if _WAITING:
+            with _ANSWERED:
+                _ANSWERED.notify_all()
+    return said
 
-    def wait(self) -> tuple[Answer, Exception | None]:
-        """Return the answer and its error, when another thread of the same request has asked."""
-        name = type(self.provider).__name__
-        if self.thread == get_ident():
-            # It would wait for itself. The provider or its userstore has called a view that is guarded by it.
-            return Answer.BUG, RuntimeError(f"{name} was asked about a request while it was being asked")
-        if not self.under_way.acquire(timeout=_MOST_SECONDS):
-            return Answer.BACKEND_DOWN, BackendError(f"{name} has not answered for {_MOST_SECONDS} seconds")
-        self.under_way.release()
-        return self.answer, self.error
+
+def _wait(
+    provider: AbstractAuthenticationProvider,
+    key: Key,
+    userstore: AbstractUserstore | None,
+    answers: Answers,
+    thread: int,
+) -> Said:
+    """Return what a provider says, when another thread of the same request has asked."""
+    name = type(provider).__name__
+    if thread == get_ident():
+        # It would wait for itself. The provider or its userstore has called a view that is guarded by it.
+        bug = RuntimeError(f"{name} was asked about a request while it was being asked")
+        return Answer.BUG, bug, None, None, provider, userstore
+    _WAITING.append(key)
+    try:
+        with _ANSWERED:
+            _ANSWERED.wait_for(lambda: type(answers.get(key)) is not int, timeout=_MOST_SECONDS)
+    finally:
+        _WAITING.remove(key)
+    said = answers.get(key)
+    if isinstance(said, tuple):
+        return said
+    down = BackendError(f"{name} has not answered for {_MOST_SECONDS} seconds")
+    return Answer.BACKEND_DOWN, down, None, None, provider, userstore
 
 
 def forget_unable(request: Request) -> None:
@@ -112,32 +153,25 @@ def forget_unable(request: Request) -> None:
 
     :param request: the request
     """
-    answers: dict[Key, Asked] = request.__dict__.get(ANSWERS, {})
-    for key, asked in list(answers.items()):
-        if asked.answer in (Answer.BACKEND_DOWN, Answer.BUG) and not asked.provider.one_time:
+    answers: Answers = getattr(request, ANSWERS, {})
+    for key, said in list(answers.items()):
+        if not isinstance(said, tuple):
+            continue
+        answer, error, _, _, provider, _ = said
+        if answer in (Answer.BACKEND_DOWN, Answer.BUG) and not provider.one_time:
             del answers[key]
-            if asked.error is not None:
-                forget_frames(asked.error)
+            if error is not None:
+                forget_frames(error)
 
 
 def _read_identity(said: object, provider: str) -> Identity:
     """Return the identity that a provider has vouched for.
 
-    Whether it may be used is looked at here and not in the providers, so that none of them can forget it.
-
     :raises TypeError: what was said is no user
-    :raises AccountStatusError: the account is not active
-    :raises ExpiredCredentialsError: the credentials have expired
     """
     if type(said) is Identity and said.provider == provider:
-        identity = said
-    else:
-        identity = said.vouched_by(provider) if isinstance(said, Identity) else Identity(require_user(said), provider)
-    if not identity.user.active:
-        raise AccountStatusError("the account is not active")
-    if identity.expires_at is not None and identity.expires_at <= datetime.now(timezone.utc):
-        raise ExpiredCredentialsError("the credentials have expired")
-    return identity
+        return said
+    return said.vouched_by(provider) if isinstance(said, Identity) else Identity(require_user(said), provider)
 
 
 def _read_error(error: Exception) -> Answer:

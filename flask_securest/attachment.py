@@ -17,10 +17,10 @@ from flask_restful import Api
 
 from .checks import require_type
 from .dispatching import prepare_class
+from .endpoints import full_endpoint
 from .errors import ConfigurationError
 from .guard import ApiGuard
 from .guarded_app import GuardedApp
-from .owners import full_endpoint
 from .protecting import protect_output
 from .tracing import API_MARK
 
@@ -134,7 +134,7 @@ class Attachment:
                     guarded_app.add(self.api, self.guard)
                     stack.enter_context(guarded_app.owners.adding(self.api, resource))
                 answer = add(*args, **kwargs)
-            if resource is not None:
+            if resource is not None and (self.api.decorators or type(self.api) is not Api):
                 prepare_class(resource)
             return answer
 

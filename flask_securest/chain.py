@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from werkzeug.wrappers import Request
 
-from .answers import ANSWERS, Answer, Asked, Key
+from .answers import ANSWERS, Answer, Answers, ask
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
 from .checks import require_list
@@ -102,30 +102,21 @@ class Chain:
         """
         return not self._environ_keys.isdisjoint(request.environ)
 
-    def authenticate(self, request: Request, *, timed: bool = False) -> Outcome:
+    def authenticate(self, request: Request, *, timed: object = False) -> Outcome:
         """Ask each provider in turn who sent ``request``.
 
         :param request: the request
         :param timed: whether to take down how long each of them takes
         """
-        answers: dict[Key, Asked] | None = request.__dict__.get(ANSWERS)
+        answers: Answers | None = getattr(request, ANSWERS, None)
         if answers is None:
-            # As everything here that several threads may do at once: the first one wins.
             answers = request.__dict__.setdefault(ANSWERS, {})
+        userstore = self.userstore
         trail: _Trail = []
         for name, provider, key in self._asked:
-            asked = answers.get(key)
-            if asked is None:
-                mine = Asked(provider, self.userstore)
-                asked = answers.setdefault(key, mine)
-                if asked is mine:
-                    asked.ask(name, request, timed=timed)
-            answer, error = asked.answer, asked.error
-            if asked.under_way.locked():
-                answer, error = asked.wait()
-            trail.append((name, answer, error, asked.seconds))
-            if answer is _VERIFIED and asked.identity is not None:
-                identity = asked.identity
+            answer, error, identity, seconds, _, _ = ask(name, provider, key, request, userstore, answers, timed=timed)
+            trail.append((name, answer, error, seconds))
+            if identity is not None and answer is _VERIFIED:
                 if identity.provider != name:
                     identity = identity.vouched_by(name)
                 return Outcome(_VERIFIED, trail, identity, provider)

@@ -173,7 +173,7 @@ class ChainPolicy(Policy):
         self._chain = chain
         self._authorization_provider = authorization_provider
 
-    def decide(self, request: Request, *, timed: bool) -> Verdict:
+    def decide(self, request: Request, *, timed: object) -> Verdict:
         """Return the verdict on a request.
 
         Who sent a request does not depend on what it asks for, and is found out once. Whether it may go on does.
@@ -194,7 +194,7 @@ class ChainPolicy(Policy):
             return self._authorize(self._authorization_provider, identity, outcome)
         return Verdict(self, None, outcome)
 
-    def ask(self, request: Request, *, timed: bool) -> Caller:
+    def ask(self, request: Request, *, timed: object) -> Caller:
         """Return who sent a request, whatever it may do.
 
         :param request: the request

@@ -11,7 +11,7 @@ from flask import Request, current_app
 from flask.views import MethodView, http_method_funcs
 from flask_restful import Resource
 
-from .current import IN_FORCE, INNER_CALL, current_request
+from .current import INNER_CALL, current_request
 from .guard import GuardedView
 from .preflights import JUDGING_AGAIN, PREPARED
 from .wrapper import call_guarded
@@ -23,19 +23,21 @@ _DISPATCHERS = (Resource.dispatch_request, MethodView.dispatch_request)
 _OF_OTHERS = (Resource, MethodView)
 
 
-def prepare_class(resource: type) -> None:
+def prepare_class(resource: type, *, is_bare: bool = False) -> None:
     """Prepare the class of a guarded view. Others that share it, or inherit from it, are no worse off.
 
     What is put on it passes on to what comes behind it in the MRO of whatever class an object is of: a mixin with a
     ``dispatch_request`` or with decorators of its own goes on having its say.
 
     :param resource: a Resource or View class
+    :param is_bare: whether nothing stands between the guard of the view and its class, so that it need not judge again
     """
     if resource in _OF_OTHERS or _find_dispatcher(resource) not in _DISPATCHERS:
         return
-    if getattr(resource, "dispatch_request", None) not in JUDGING_AGAIN:
-        resource.dispatch_request = _judging_again(resource)  # type: ignore[attr-defined]
-    PREPARED.add(resource)
+    if not is_bare:
+        if getattr(resource, "dispatch_request", None) not in JUDGING_AGAIN:
+            resource.dispatch_request = _judging_again(resource)  # type: ignore[attr-defined]
+        PREPARED.add(resource)
     if issubclass(resource, Resource):
         _make_coroutines_work(resource)
 
@@ -61,7 +63,11 @@ def _judging_again(owner: Any) -> Callable[..., Any]:
     def judging_again(self: Any, *args: Any, **kwargs: Any) -> Any:
         current = current_request()
         inner = inner_call()
-        verdict: Any = inner[1] if inner is not None and inner[0] is current else current.__dict__.get(IN_FORCE)
+        verdict: Any
+        try:
+            verdict = inner[1] if inner is not None and inner[0] is current else current._flask_securest_in_force
+        except AttributeError:
+            verdict = None  # there is no gate
         dispatch_request = super(owner, self).dispatch_request
         if verdict is not None:
             target = verdict.policy.target

@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from flask import Flask, Request
+from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .answers import forget_unable, status_of
-from .current import ANONYMOUS, ASK, CALLER, IN_FORCE, Caller, current_request
+from .current import ANONYMOUS, Caller, current_request
 from .guard import GuardedView
 from .hooks import close_answer, has_last_word, read_status
 from .preflights import has_body
@@ -58,14 +58,15 @@ class Gate:
         self._known = known
         self._look_up = look_up
         self._preprocess = app.preprocess_request
-        self._ask: Callable[[Request], Caller] = self.ask
+        self._ask: Callable[[Any], Caller] = self.ask
 
     def preprocess_request(self, *args: Any, **kwargs: Any) -> Any:
         """Take the place of ``app.preprocess_request``: call the hooks, and refuse who must not go on."""
         current = current_request()
-        current.__dict__[ASK] = self._ask
+        current._flask_securest_ask = self._ask
+        current._flask_securest_in_force = None
         try:
-            answer = self._preprocess(*args, **kwargs)
+            answer = self._preprocess(*args, **kwargs) if args or kwargs else self._preprocess()
         except HTTPException as error:
             # That is an answer, too; abort(Response("welcome")) is one of 200.
             refusal = self._decide_on_answer(current, error.response or ("", status_of(error)))
@@ -73,20 +74,32 @@ class Gate:
                 raise
             return refusal
         except BaseException:
-            current.__dict__.pop(ASK, None)
+            current._flask_securest_ask = None
             raise
-        if answer is None:
-            return self._decide(current)
-        refusal = self._decide_on_answer(current, answer)
-        return refusal.answer if isinstance(refusal, Allowed) else refusal
+        if answer is not None:
+            refusal = self._decide_on_answer(current, answer)
+            return refusal.answer if isinstance(refusal, Allowed) else refusal
+        # As _find_view() does, without the cost of a call on every request.
+        rule = current.url_rule
+        if rule is None:
+            return None
+        found = self._known.get(rule.endpoint)
+        if found is None or found[0] is not self._app.view_functions.get(rule.endpoint):
+            found = self._look_up(rule.endpoint)
+        view = found[1]
+        if view is None or (current.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False)):
+            # Nobody guards it; or Flask answers it itself: a CORS preflight carries no credentials.
+            current._flask_securest_ask = None
+            return None
+        return self._decide(current, view)
 
-    def ask(self, current: Request) -> Caller:
+    def ask(self, current: Any) -> Caller:
         """Return who sent a request, for a hook that wants to know. It never raises: the gate says what is wrong.
 
         :param current: the request
         """
         # Whatever asks while this is asking, such as a userstore or a log filter, is told that it is nobody.
-        current.__dict__[ASK] = None
+        current._flask_securest_ask = None
         caller = ANONYMOUS
         try:
             view = self._find_view(current)
@@ -95,12 +108,12 @@ class Gate:
         except Exception:  # noqa: S110  # the gate meets it again, and reports it
             pass
         if caller.identity is None:
-            current.__dict__[ASK] = False
+            current._flask_securest_ask = False
         else:
-            current.__dict__[CALLER] = caller
+            current._flask_securest_caller = caller
         return caller
 
-    def _find_view(self, current: Request) -> GuardedView | None:
+    def _find_view(self, current: Any) -> GuardedView | None:
         rule = current.url_rule
         if rule is None:
             return None  # 404, 405, or a redirect: nothing is going to be called
@@ -110,38 +123,32 @@ class Gate:
             found = self._look_up(rule.endpoint)
         return found[1]
 
-    def _decide(self, current: Request, view: GuardedView | None = None) -> WerkzeugResponse | None:
-        """Return the refusal of a request; ``None`` if it goes on, or if nobody guards what it asks for.
+    def _decide(self, current: Any, view: GuardedView) -> WerkzeugResponse | None:
+        """Return the refusal of a request; ``None`` if it goes on.
 
         :param current: the request
-        :param view: what it asks for, where a hook has answered
+        :param view: what it asks for
         """
         # From here on nobody is found out any more: what runs later only reads.
-        asked = current.__dict__.pop(ASK, None)
-        if view is None:
-            view = self._find_view(current)
-            if view is None:
-                return None
-            if current.method == "OPTIONS" and getattr(current.url_rule, "provide_automatic_options", False):
-                return None  # Flask answers it itself; a CORS preflight carries no credentials
+        asked, current._flask_securest_ask = current._flask_securest_ask, None
         if asked is False:
             forget_unable(current)
         # A copy, for what comes between the gate and the view may change them.
         arguments = dict(current.view_args) if current.view_args else _NO_ARGUMENTS
-        verdict = view.guard.judge(current, view, arguments)
+        verdict = view.guard.judge_at_gate(current, view, arguments)
         if verdict.status is not None:
-            current.__dict__[CALLER] = verdict.caller if verdict.status == 403 else ANONYMOUS
+            current._flask_securest_caller = verdict.caller if verdict.status == 403 else ANONYMOUS
             refusal = view.guard.refuse(current, view, verdict)
             if refusal is not None:
                 return refusal
-        current.__dict__[IN_FORCE] = verdict
+        current._flask_securest_in_force = verdict
         return None
 
-    def _decide_on_answer(self, current: Request, answer: Any) -> WerkzeugResponse | Allowed:
+    def _decide_on_answer(self, current: Any, answer: Any) -> WerkzeugResponse | Allowed:
         """Return the refusal of a request that a hook has answered, or that the answer may be sent."""
         view = self._find_view(current) or self._find_view_behind(current)
         if view is None:
-            current.__dict__.pop(ASK, None)
+            current._flask_securest_ask = None
             return Allowed(answer)
         try:
             status = read_status(answer)
@@ -151,13 +158,13 @@ class Gate:
                 answer = self._app.make_response(answer)
                 status = answer.status_code
         except Exception:
-            current.__dict__.pop(ASK, None)
+            current._flask_securest_ask = None
             if view.guard.mode == "report":
                 return Allowed(answer)  # Flask fails likewise, in its own place
             raise
         # That to a preflight, which carries no credentials, has no body.
         if has_last_word(status) or (automatic and not has_body(answer)):
-            current.__dict__.pop(ASK, None)
+            current._flask_securest_ask = None
             return Allowed(answer)
         refusal = self._decide(current, view)
         if refusal is None:
@@ -165,7 +172,7 @@ class Gate:
         close_answer(answer)
         return refusal
 
-    def _find_view_behind(self, current: Request) -> GuardedView | None:
+    def _find_view_behind(self, current: Any) -> GuardedView | None:
         """Return the guarded view behind the URL of a request that has a method which its URL has not.
 
         A hook that answers by the path alone may answer a PUT with what it has cached for GET, which is not for

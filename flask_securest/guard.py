@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from logging import DEBUG
 from typing import Any, Literal, cast
 from uuid import UUID
 from weakref import WeakSet
@@ -12,23 +13,23 @@ from flask import Flask, Request, Response, after_this_request
 from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from .answers import ANSWERS
 from .authorization_providers.abstract import Target
-from .chain import Chain
 from .current import ANONYMOUS, CALLER, IN_FORCE, Caller
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy, Verdict
 from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
-from .logs import forget_frames
+from .logs import forget_frames, get_logger
+from .policies import make_policy, same_arguments
 from .preflights import is_preflight, tells_more
 from .reports import Reporter
 from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rule
 from .responses import ErrorHandler, make_refusal
-from .rules import Access
-from .settings import Chains, Settings
+from .settings import Settings
+from .signals import request_authenticated, request_refused, request_would_be_refused
 
-_VERDICTS = "flask_securest.verdicts"  # on a request: the verdicts on it
+_log = get_logger("flask_securest.reports")
 
-#: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).
-_MOST_VERBS = 32
+_VERDICTS = "_flask_securest_verdicts"  # on a request: the verdicts on it
 
 #: How many verdicts on inner calls are kept with a request: a batch may have as many as its client likes (CWE-770).
 _MOST_VERDICTS = 32
@@ -40,18 +41,6 @@ Mode = Literal["enforce", "report"]
 
 #: What a view may raise, and with which status that is answered.
 RAISED_IN_VIEWS = (AuthenticationError, AuthorizationError, BackendError)
-
-
-def same_arguments(one: object, other: object) -> bool:
-    """Return whether a verdict for some view arguments holds for others. What cannot be compared is not the same.
-
-    :param one: arguments
-    :param other: others
-    """
-    try:
-        return bool(one == other)
-    except Exception:
-        return False
 
 
 class GuardedView:
@@ -131,7 +120,7 @@ class ApiGuard:
         self.views: WeakSet[GuardedView] = WeakSet()
         self.apps: WeakSet[Flask] = WeakSet()
         #: The functions that ``securest.protect`` has been given.
-        self.protections: list[Any] = []
+        self.protections: WeakSet[Any] = WeakSet()
         #: Whether it guards whole applications, and not only Apis by name.
         self.guards_apps = False
 
@@ -148,24 +137,42 @@ class ApiGuard:
         method = request.method
         if method == "OPTIONS" and is_preflight(request, view.resource):
             return self._let_preflight_pass(request, view, arguments)
-        policy = view.policies.get(method)
-        if policy is not None and policy.verdict is not None:
-            return policy.verdict
         return self._judge(request, view, arguments)
 
+    def judge_at_gate(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
+        """Return the verdict of the gate, as :meth:`judge` does; most often it is the first one on a request.
+
+        What comes of the first one is in force, or is the answer: it need not be kept.
+
+        :param request: the request
+        :param view: what it asks for
+        :param arguments: the arguments of the view
+        """
+        method = request.method
+        policy = view.policies.get(method)
+        if policy is None or method == "OPTIONS":
+            return self.judge(request, view, arguments)
+        if policy.verdict is not None:
+            return policy.verdict
+        if getattr(request, ANSWERS, None) is not None:
+            return self.judge(request, view, arguments)
+        setattr(request, ANSWERS, {})
+        verdict = self._decide(request, policy)  # type: ignore[arg-type]  # those without a verdict have a chain
+        verdict.arguments = arguments
+        return verdict
+
     def _judge(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
-        policy = view.policies.get(request.method) or self._make_policy(view, request.method)
+        policy = view.policies.get(request.method) or make_policy(view, request.method, self.settings)
         if not isinstance(policy, ChainPolicy):
             return cast(Verdict, policy.verdict)
-        verdicts: list[Verdict] | None = request.__dict__.get(_VERDICTS)
-        if verdicts is None:
-            verdicts = request.__dict__[_VERDICTS] = []
-        for verdict in verdicts:
+        verdicts: list[Verdict] = request.__dict__.setdefault(_VERDICTS, [])
+        in_force = getattr(request, IN_FORCE, None)
+        for verdict in verdicts if in_force is None else [in_force, *verdicts]:
             if verdict.policy is policy and same_arguments(verdict.arguments, arguments):
                 return verdict
         verdict = self._decide(request, policy)
         verdict.arguments = arguments
-        if len(verdicts) < _MOST_VERDICTS and all(type(value) in _SIMPLE for value in arguments.values()):
+        if not arguments or (len(verdicts) < _MOST_VERDICTS and _SIMPLE.issuperset(map(type, arguments.values()))):
             verdicts.append(verdict)
         return verdict
 
@@ -191,7 +198,7 @@ class ApiGuard:
         :param request: the request
         :param view: what it asks for
         """
-        policy = view.policies.get(request.method) or self._make_policy(view, request.method)
+        policy = view.policies.get(request.method) or make_policy(view, request.method, self.settings)
         if not isinstance(policy, ChainPolicy):
             return ANONYMOUS
         return policy.ask(request, timed=self.reporter.is_listened_to)
@@ -223,11 +230,11 @@ class ApiGuard:
         status = 503 if isinstance(error, BackendError) else 403 if isinstance(error, AuthorizationError) else 401
         refused = replace(verdict, status=status, error=error, is_reported=False)
         self.reporter.report_refusal(request, refused, refused=True)
-        if request.__dict__.get(IN_FORCE) is verdict:
+        if getattr(request, IN_FORCE, None) is verdict:
             # It is as if the gate had said so: what runs later sees who was refused with 403, and nobody else.
-            del request.__dict__[IN_FORCE]
-            request.__dict__[CALLER] = refused.caller if status == 403 else ANONYMOUS
-        chain = verdict.policy.chain or self._find_default_chain()
+            setattr(request, IN_FORCE, None)
+            setattr(request, CALLER, refused.caller if status == 403 else ANONYMOUS)
+        chain = verdict.policy.chain or self.settings.find_default_chain()
         return make_refusal(refused, request, view.api, chain, self.realm, self.error_handler, is_news=True)
 
     def forget_policies(self) -> None:
@@ -245,54 +252,16 @@ class ApiGuard:
     def _decide(self, request: Request, policy: ChainPolicy) -> Verdict:
         """Return a new verdict on a request. It never raises."""
         try:
-            verdict = policy.decide(request, timed=self.reporter.is_listened_to)
+            listened: Any = request_authenticated.receivers or request_refused.receivers
+            verdict = policy.decide(request, timed=listened or request_would_be_refused.receivers)
             outcome = verdict.outcome
             identity = None if outcome is None else outcome.identity
             if identity is not None:
                 if identity.replaced_at is not None or identity.response_headers:
                     self.reporter.tell_caller(request, identity, enforced=self._enforces)
-                if verdict.status is None:
+                if verdict.status is None and (listened or _log.isEnabledFor(DEBUG)):
                     self.reporter.report_success(request, verdict)
         except Exception as error:
             # Whatever it was, it was not a yes.
             verdict = Verdict(policy, 500, error=error)
         return verdict
-
-    def _make_policy(self, view: GuardedView, verb: str) -> AnyPolicy:
-        policies, settings, chains = view.policies, self.settings, self.settings.chains
-        resource = view.resource.function if isinstance(view.resource, ProtectedFunction) else view.resource
-        target = Target(resource or object, verb, view.endpoint)
-        mistake: Exception
-        try:
-            policy = self._work_out(view, target, settings, chains)
-        except Exception as error:
-            mistake = error
-        else:
-            if len(policies) < _MOST_VERBS:
-                policies[verb] = policy
-            return policy
-        if not isinstance(mistake, ConfigurationError):
-            # A provider that could not be asked whether it can work. Not kept: it may be able to the next time.
-            return FixedPolicy(view, target, mistake)
-        # Its traceback would keep the first request, with its credentials, for as long as the policy.
-        forget_frames(mistake)
-        fixed = FixedPolicy(view, target, mistake)
-        if len(policies) < _MOST_VERBS:
-            policies[verb] = fixed
-        return fixed
-
-    def _work_out(self, view: GuardedView, target: Target, settings: Settings, chains: Chains) -> AnyPolicy:
-        rule = view.resolve_rule(target.verb)
-        if isinstance(view.resource, ProtectedFunction):
-            view.resource.refuse_lost_rules()
-        if rule.access is Access.PUBLIC:
-            return FixedPolicy(view, target)
-        chain = settings.find_chain(rule.authenticators, chains)
-        return ChainPolicy(view, target, rule, chain, settings.authorization_provider)
-
-    def _find_default_chain(self) -> Chain | None:
-        """Return the default chain, for its challenges; ``None`` if it cannot work."""
-        try:
-            return self.settings.find_chain(None, self.settings.chains)
-        except Exception:
-            return None

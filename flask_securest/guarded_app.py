@@ -15,6 +15,7 @@ from .gate import Gate, Known
 from .guard import ApiGuard, GuardedView
 from .owners import Owners
 from .protecting import Protection, unwrap
+from .tracing import is_bare
 from .unenforced import find_unenforced_rule
 from .wrapper import ViewFunction, find_registered, find_view_of, wrap
 
@@ -130,7 +131,7 @@ class GuardedApp:
             function = self.app.view_functions[endpoint] = wrap(unwrap(registered), view, registered)
         self._known[endpoint] = Known(function, view)
         try:
-            check(view)
+            check(view, is_bare=is_bare(unwrap(registered)))
         except ConfigurationError:
             if view.guard.mode != "report":  # there, it is reported with each request
                 raise
@@ -229,15 +230,16 @@ class GuardedApp:
                 raise ConfigurationError(fault)
 
 
-def check(view: GuardedView) -> None:
+def check(view: GuardedView, *, is_bare: bool) -> None:
     """Raise if a view could only ever be refused, and prepare its class.
 
     :param view: the view
+    :param is_bare: whether its function has no decorators
     :raises ConfigurationError: its Resource cannot be told, or its rules make no sense
     """
     resource = view.resource
     if isinstance(resource, type):
-        prepare_class(resource)
+        prepare_class(resource, is_bare=is_bare)
     verbs = getattr(resource, "methods", None) or ("GET",)
     for verb in verbs:
         view.resolve_rule(verb)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from flask import Flask
 from flask_restful import Api, Resource
 
 from .dispatching import prepare_class
+from .endpoints import has_endpoint
 from .guard import ApiGuard, GuardedView
-from .protecting import Protection, origins_of
+from .protecting import Protection, find_lost_protection, is_same, target_of
 from .resolution import ProtectedFunction
 from .rules import PROTECTION_MARK
 from .tracing import Trace, identity_of, trace
@@ -77,7 +77,7 @@ class Owners:
         """
         own = self._protected.get(protection)
         if own is None:
-            name, resource = protection.function.__name__, _target_of(protection.wrapper, protection)
+            name, resource = protection.function.__name__, target_of(protection.wrapper, protection)
             own = GuardedView(self._app, protection.api, protection.guard, name, resource)
             if isinstance(resource, type):
                 prepare_class(resource)
@@ -153,7 +153,7 @@ class Owners:
         else:
             # That it calls what an Api has made may be a reason to guard it, and never one not to.
             guards = [self._find_guard(each) for each in found.apis]
-            if _find_resource_class(found) is not None:
+            if found.resource_class is not None:
                 guards.append(self.guard)
         if any(guards):
             guards += [guard for known, guard in self.apis if has_endpoint(known, endpoint)]
@@ -184,7 +184,7 @@ class Owners:
         if found.view_class is not None:
             return found.view_class
         if found.protection is not None:
-            return _target_of(function, found.protection)
+            return target_of(function, found.protection)
         added = self._adding[-1][1] if self._adding and self._adding[-1][0] is api else None
         if added is not None and (not found.inner or added in found.inner):
             return added
@@ -206,7 +206,7 @@ class Owners:
     ) -> GuardedView:
         """Return the guarded view of an endpoint: the one that was there, if it is still the same."""
         view = self._views.get(endpoint)
-        if view is None or view.fault != fault or not _is_same(view.resource, resource):
+        if view is None or view.fault != fault or not is_same(view.resource, resource):
             view = self._views[endpoint] = GuardedView(self._app, api, guard, endpoint, resource, fault)
         elif view.api is not api or view.guard is not guard:
             view.hand_over(api, guard)
@@ -215,7 +215,7 @@ class Owners:
 
     def _claim_made_by_hand(self, endpoint: str, found: Trace) -> GuardedView | None:
         """Return a view that is always refused, if a Resource's view that no Api has made may be one of ours."""
-        resource = _find_resource_class(found)
+        resource = found.resource_class
         if found.api is not None or resource is None:
             return None
         owners = [guard for api, guard in self.apis if self._has_class(api, resource)]
@@ -254,68 +254,14 @@ class Owners:
         found = trace(function)
         if not self.guards() or self._is_open_on_purpose(found.api or self._find_api_by_name(endpoint)):
             return None
-        fault = find_unenforced_rule(endpoint, function, found.view_class) or self._find_lost_protection(function)
+        fault = find_unenforced_rule(endpoint, function, found.view_class) or find_lost_protection(
+            function, self.guards()
+        )
         if fault is None:
             return None
         return self._make_view(endpoint, None, _choose_guard(self.guards()), found.view_class, fault)
-
-    def _find_lost_protection(self, function: ViewFunction) -> str | None:
-        """Return what is wrong with a view function that is open, while what was made of it is protected."""
-        for guard in self.guards():
-            for protection in guard.protections:
-                if not self._registered.get(protection) and function in origins_of(protection.function):
-                    name = getattr(function, "__qualname__", repr(function))
-                    return (
-                        f"what securest.protect guards of {name} is not what is registered: put protect right below or "
-                        "right above @app.route, without another decorator in between"
-                    )
-        return None
 
 
 def _choose_guard(guards: list[ApiGuard]) -> ApiGuard:
     """Return who answers for a view that several claim: one that enforces, so that it is closed."""
     return min(guards, key=lambda guard: guard.mode == "report")
-
-
-def _find_resource_class(found: Trace) -> type | None:
-    """Return the Resource class that a view function leads to, without a guard in front."""
-    classes = found.unguarded if found.view_class is None else [found.view_class]
-    return next((each for each in classes if issubclass(each, Resource)), None)
-
-
-def has_endpoint(api: Api, endpoint: str) -> bool:
-    """Return whether an endpoint of an application is one of an Api by its name.
-
-    :param api: the Api
-    :param endpoint: the endpoint, as the application knows it
-    """
-    if api.blueprint is None:
-        return endpoint in api.endpoints
-    prefix = f"{api.blueprint.name}."
-    return endpoint.startswith(prefix) and endpoint[len(prefix) :] in api.endpoints
-
-
-def full_endpoint(api: Api, name: str) -> str:
-    """Return an endpoint of an Api as an application knows it.
-
-    Flask-RESTful registers views under the Blueprint's own name, even if it is nested, or was registered under another
-    one.
-
-    :param api: the Api
-    :param name: the endpoint as the Api knows it
-    """
-    return name if api.blueprint is None else f"{api.blueprint.name}.{name}"
-
-
-def _target_of(function: Any, protection: Protection) -> type | ProtectedFunction:
-    """Return what a protected view function is judged by: its class, or itself with all that carries rules of it."""
-    view_class = getattr(protection.function, "view_class", None)
-    if isinstance(view_class, type):
-        return view_class
-    return ProtectedFunction(protection.function, (function, protection.wrapper, protection.function), protection)
-
-
-def _is_same(one: object, other: object) -> bool:
-    if isinstance(one, ProtectedFunction) and isinstance(other, ProtectedFunction):
-        return one.carriers == other.carriers
-    return one is other

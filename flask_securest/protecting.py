@@ -20,7 +20,9 @@ from .current import current_request, get_in_force
 from .decision import Verdict
 from .dispatching import prepare_class
 from .errors import ConfigurationError
-from .guard import ApiGuard, GuardedView, same_arguments
+from .guard import ApiGuard, GuardedView
+from .policies import same_arguments
+from .resolution import ProtectedFunction
 from .rules import COPIED_FROM, PROTECTION_MARK
 from .wrapper import call_guarded, make_callable
 
@@ -35,7 +37,7 @@ class Protection:
     :param api: the Api whose ``output`` has made it, if one has
     """
 
-    __slots__ = ("api", "copies", "function", "guard", "registered", "wrapper")
+    __slots__ = ("__weakref__", "api", "copies", "function", "guard", "registered", "wrapper")
 
     def __init__(self, guard: ApiGuard, function: Callable[..., Any], api: Api | None = None) -> None:
         self.guard = guard
@@ -66,7 +68,7 @@ def protect_function(guard: ApiGuard, function: Callable[..., Any]) -> Protectio
     if known is not None and function in (known.function, known.wrapper):
         return known
     protection = Protection(guard, function)
-    guard.protections.append(protection)
+    guard.protections.add(protection)
     _refuse_until_attached(guard)
     return protection
 
@@ -110,13 +112,27 @@ def protect_class(guard: ApiGuard, view_class: type[View]) -> None:
         return
     setattr(view_class, PROTECTION_MARK, guard)
     prepare_class(view_class)
-    as_view: Any = view_class.as_view.__func__  # type: ignore[attr-defined]  # it is a class method
+    _guard_views_of(view_class, guard)
+    own: Any = vars(view_class).get("__init_subclass__")
+
+    def init_subclass(cls: Any, **kwargs: Any) -> None:
+        behind: Any = super(view_class, cls) if own is None else None
+        behind.__init_subclass__(**kwargs) if behind else own.__func__(cls, **kwargs)
+        if "as_view" in vars(cls):
+            _guard_views_of(cls, guard)  # it makes its view functions in a way of its own
+
+    view_class.__init_subclass__ = classmethod(init_subclass)  # type: ignore[assignment,arg-type]
+
+
+def _guard_views_of(view_class: Any, guard: ApiGuard) -> None:
+    """Put a guard around each view function that a class makes."""
+    as_view: Any = view_class.as_view.__func__
 
     @functools.wraps(as_view)
     def as_protected_view(cls: type[View], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         return protect_function(guard, as_view(cls, *args, **kwargs)).wrapper
 
-    view_class.as_view = classmethod(as_protected_view)  # type: ignore[assignment]
+    view_class.as_view = classmethod(as_protected_view)
 
 
 #: Guards with protected functions, of which no application has heard yet.
@@ -206,3 +222,42 @@ def unwrap(function: Any) -> Any:
     while is_protecting(function):
         function = function.__wrapped__
     return function
+
+
+def target_of(function: Any, protection: Protection) -> type | ProtectedFunction:
+    """Return what a protected view function is judged by: its class, or itself with all that carries rules of it.
+
+    :param function: the function as it was registered
+    :param protection: what is known of it
+    """
+    view_class = getattr(protection.function, "view_class", None)
+    if isinstance(view_class, type):
+        return view_class
+    return ProtectedFunction(protection.function, (function, protection.wrapper, protection.function), protection)
+
+
+def is_same(one: object, other: object) -> bool:
+    """Return whether two views are of the same class, or of the same function with the same rules.
+
+    :param one: what a view is of
+    :param other: what another one is of
+    """
+    if isinstance(one, ProtectedFunction) and isinstance(other, ProtectedFunction):
+        return one.carriers == other.carriers
+    return one is other
+
+
+def find_lost_protection(function: Any, guards: list[ApiGuard]) -> str | None:
+    """Return what is wrong with a view function that is open, while what was made of it is protected.
+
+    :param function: the function
+    :param guards: who guards the application
+    """
+    for protection in (each for guard in guards for each in list(guard.protections)):
+        if not protection.registered and function in origins_of(protection.function):
+            name = getattr(function, "__qualname__", repr(function))
+            return (
+                f"what securest.protect guards of {name} is not what is registered: put protect right below or right "
+                "above @app.route, without another decorator in between"
+            )
+    return None

@@ -61,8 +61,8 @@ class ProtectedFunction:
         if any(all(copy is not each for each in self.protection.registered) for copy in self.protection.copies):
             name = getattr(self.function, "__qualname__", repr(self.function))
             raise ConfigurationError(
-                f"public or optional stands above @app.route of {name}: it is not in force, nor is what stands above it; "
-                "put them below"
+                f"public or optional stands above @app.route of {name}: it is not in force, nor is what stands above "
+                "it. Put them below"
             )
 
 

@@ -23,10 +23,8 @@ _T = TypeVar("_T", bound=Callable[..., Any])
 # functools.wraps copies it along with the rest of __dict__, so a rule survives the decorators put around it.
 _ATTRIBUTE = "__flask_securest_rule__"
 
-#: On what ``securest.protect`` guards.
+#: On what ``securest.protect`` guards; and on a copy of a function that carries a rule: the function.
 PROTECTION_MARK = "__flask_securest_protection__"
-
-#: On a copy of a function that carries a rule: the function.
 COPIED_FROM = "__flask_securest_copied_from__"
 
 

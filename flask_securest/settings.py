@@ -44,6 +44,13 @@ class Settings:
             chain = chains[key] = Chain(providers, userstore)
         return chain
 
+    def find_default_chain(self) -> Chain | None:
+        """Return the default chain, for its challenges; ``None`` if it cannot work."""
+        try:
+            return self.find_chain(None, self.chains)
+        except Exception:
+            return None
+
     def find_providers(
         self, authenticators: tuple[Authenticator, ...] | None
     ) -> list[tuple[str, AbstractAuthenticationProvider]]:

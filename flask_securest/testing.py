@@ -1,6 +1,4 @@
-"""What every provider and every store has to pass: run your own through it.
-
-Subclass a contract in your tests, say how yours is made, and let pytest collect it:
+"""What every provider and every store has to pass. Subclass a contract in your tests, and let pytest collect it.
 
 .. code-block:: python
 

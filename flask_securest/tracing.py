@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask
 from flask.views import View
-from flask_restful import Api
+from flask_restful import Api, Resource
 from werkzeug.local import LocalProxy
 
 from .guard import GuardedView
@@ -49,6 +49,12 @@ class Trace:
     unguarded: list[type] = field(default_factory=list)
     outputs: list[Protection] = field(default_factory=list)
     is_cut: bool = False
+
+    @property
+    def resource_class(self) -> type | None:
+        """Return the Resource class that it leads to, without a guard in front."""
+        classes = self.unguarded if self.view_class is None else [self.view_class]
+        return next((each for each in classes if issubclass(each, Resource)), None)
 
 
 def trace(function: Any) -> Trace:
@@ -114,6 +120,24 @@ def _wrapped_by(function: Any) -> Iterator[Any]:
         if is_wrapper(function) or not hasattr(function, "__wrapped__"):
             return
         function = function.__wrapped__
+
+
+def is_bare(function: Any) -> bool:
+    """Return whether a view function is what Flask-RESTful makes of a class, without any decorator.
+
+    :param function: the view function, without guards of ours
+    """
+    view = _cells_by_name(function).get("resource") if _has_code_of(function, Api.output) else None
+    return _has_code_of(view, View.as_view) and not getattr(getattr(view, "view_class", None), "decorators", True)
+
+
+def _has_code_of(function: Any, maker: Any) -> bool:
+    """Return whether a function has been made in another one."""
+    return type(function) is FunctionType and function.__code__ in maker.__code__.co_consts
+
+
+def _cells_by_name(function: FunctionType) -> dict[str, Any]:
+    return dict(zip(function.__code__.co_freevars, _cells_of(function), strict=False))
 
 
 def _functions_behind(function: Any) -> Iterator[Any]:

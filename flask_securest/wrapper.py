@@ -10,8 +10,9 @@ from typing import Any
 
 from flask import Request, current_app
 
-from .current import IN_FORCE, INNER_CALL, current_request
-from .guard import RAISED_IN_VIEWS, GuardedView, same_arguments
+from .current import INNER_CALL, current_request
+from .guard import RAISED_IN_VIEWS, GuardedView
+from .policies import same_arguments
 
 ViewFunction = Callable[..., Any]
 
@@ -37,18 +38,26 @@ def wrap(function: ViewFunction, view: GuardedView, registered: ViewFunction) ->
         current = current_request()
         inner = inner_call()
         # As get_in_force() does, without the cost of a call on every request. Nobody else puts any in force.
-        verdict: Any = inner[1] if inner is not None and inner[0] is current else current.__dict__.get(IN_FORCE)
+        verdict: Any
+        try:
+            verdict = inner[1] if inner is not None and inner[0] is current else current._flask_securest_in_force
+        except AttributeError:
+            verdict = None  # there is no gate
         if (
             verdict is None
             or verdict.policy.view is not view
             or verdict.policy.target.verb != current.method
-            or (verdict.arguments is not None and (args or not same_arguments(verdict.arguments, kwargs)))
+            or (
+                (kwargs or args or verdict.arguments)
+                and verdict.arguments is not None
+                and (args or not same_arguments(verdict.arguments, kwargs))
+            )
         ):
             # It did not come through the gate, or another view is calling this one, or somebody has changed the method
             # of the request or the arguments of the view since.
             return call_guarded(current, view, call, args, kwargs)
         try:
-            return call(*args, **kwargs)
+            return call(*args, **kwargs) if kwargs or args else call()
         except RAISED_IN_VIEWS as error:
             raised = error
         return view.guard.refuse_after_all(current, view, verdict, raised)

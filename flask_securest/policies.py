@@ -1,0 +1,79 @@
+"""Work out by which policy requests for a view and a verb are decided."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .authorization_providers.abstract import Target
+from .decision import AnyPolicy, ChainPolicy, FixedPolicy
+from .errors import ConfigurationError
+from .logs import forget_frames
+from .resolution import ProtectedFunction, Rule
+from .rules import Access
+from .settings import Chains, Settings
+
+#: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).
+_MOST_VERBS = 32
+
+
+def same_arguments(one: object, other: object) -> bool:
+    """Return whether a verdict for some view arguments holds for others. What cannot be compared is not the same.
+
+    :param one: arguments
+    :param other: others
+    """
+    try:
+        return bool(one == other)
+    except Exception:
+        return False
+
+
+class View(Protocol):
+    """What a guarded view has to tell."""
+
+    endpoint: str
+    resource: type | ProtectedFunction | None
+    policies: dict[str, AnyPolicy]
+
+    def resolve_rule(self, verb: str) -> Rule:
+        """Return the rule of a verb."""
+
+
+def make_policy(view: View, verb: str, settings: Settings) -> AnyPolicy:
+    """Return how requests with a verb are decided, and keep that with the view.
+
+    :param view: the view
+    :param verb: the request's method
+    :param settings: what the ``SecuREST`` object has been told
+    """
+    policies, chains = view.policies, settings.chains
+    resource = view.resource.function if isinstance(view.resource, ProtectedFunction) else view.resource
+    target = Target(resource or object, verb, view.endpoint)
+    mistake: Exception
+    try:
+        policy = _work_out(view, target, settings, chains)
+    except Exception as error:
+        mistake = error
+    else:
+        if len(policies) < _MOST_VERBS:
+            policies[verb] = policy
+        return policy
+    if not isinstance(mistake, ConfigurationError):
+        # A provider that could not be asked whether it can work. Not kept: it may be able to the next time.
+        return FixedPolicy(view, target, mistake)
+    # Its traceback would keep the first request, with its credentials, for as long as the policy.
+    forget_frames(mistake)
+    fixed = FixedPolicy(view, target, mistake)
+    if len(policies) < _MOST_VERBS:
+        policies[verb] = fixed
+    return fixed
+
+
+def _work_out(view: View, target: Target, settings: Settings, chains: Chains) -> AnyPolicy:
+    rule = view.resolve_rule(target.verb)
+    if isinstance(view.resource, ProtectedFunction):
+        view.resource.refuse_lost_rules()
+    if rule.access is Access.PUBLIC:
+        return FixedPolicy(view, target)
+    chain = settings.find_chain(rule.authenticators, chains)
+    return ChainPolicy(view, target, rule, chain, settings.authorization_provider)
