@@ -13,7 +13,7 @@ from flask_restful import Resource
 
 from .current import INNER_CALL, current_request
 from .guard import GuardedView
-from .preflights import JUDGING_AGAIN, PREPARED
+from .preflights import JUDGING_AGAIN, PREPARED, is_preflight
 from .wrapper import call_guarded
 
 #: These choose the method by what ``request.method`` is at the time.
@@ -76,9 +76,9 @@ def _judging_again(owner: Any) -> Callable[..., Any]:
         view = _find_view_to_judge(current, verdict, self)
         if view is None:
             return dispatch_request(*args, **kwargs)
-        if verdict is not None and verdict.policy.view is view and current.method == "OPTIONS":
-            # A preflight has come this far, past all decorators. Even if this object has an options method, of which
-            # its class knows nothing, it does not run.
+        if current.method == "OPTIONS" and is_preflight(current, type(self)):
+            # It has come this far, past all decorators. Even if this object has an options method, of which its class
+            # knows nothing, that does not run.
             return current_app.make_default_options_response()
         return call_guarded(current, view, dispatch_request, args, kwargs)
 
