@@ -1,6 +1,7 @@
 """The house rules of the imports, checked from the imports themselves."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -155,6 +156,7 @@ MODULES = {
 }
 
 
+@functools.cache
 def imports_of(name):
     """Return the absolute names of what a module imports, in functions and under TYPE_CHECKING too."""
     found = set()
