@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from flask import Flask
@@ -30,6 +31,10 @@ from .preflights import has_body
 from .wrapper import ViewFunction
 
 _NO_ARGUMENTS: Mapping[str, Any] = {}
+
+
+def _copy_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: deepcopy(each) if type(each) in (list, dict, set) else each for name, each in arguments.items()}
 
 
 class Known(NamedTuple):
@@ -133,8 +138,8 @@ class Gate:
         asked, current._flask_securest_ask = current._flask_securest_ask, None
         if asked is False:
             forget_unable(current)
-        # A copy, for what comes between the gate and the view may change them.
-        arguments = dict(current.view_args) if current.view_args else _NO_ARGUMENTS
+        # A copy, for what comes between the gate and the view may change them, also in place.
+        arguments = _copy_arguments(current.view_args) if current.view_args else _NO_ARGUMENTS
         verdict = view.guard.judge_at_gate(current, view, arguments)
         if verdict.status is not None:
             current._flask_securest_caller = verdict.caller if verdict.status == 403 else ANONYMOUS

@@ -464,6 +464,37 @@ class TestOneDecisionForTheArguments:
         assert app.test_client().get("/items/2", headers=ALICE).json == 7
         assert len(asked) == 2
 
+    def test_arguments_that_are_changed_in_place_are_judged_again(self, asked):
+        from werkzeug.routing import BaseConverter
+
+        class Numbers(BaseConverter):
+            regex = r"[0-9,]+"
+
+            def to_python(self, value):
+                return value.split(",")
+
+        from flask_securest.authorization_providers import AbstractAuthorizationProvider, Decision
+
+        class Policy(AbstractAuthorizationProvider):
+            def authorize(self, identity, target):
+                asked.append(list(request.view_args["numbers"]))
+                return Decision("9" not in request.view_args["numbers"])
+
+        app = Flask("tests")
+        app.url_map.converters["numbers"] = Numbers
+        api = Api(app)
+        api.add_resource(new_who(get=lambda self, numbers: numbers), "/who/<numbers:numbers>")
+        SecuREST(api, authentication_providers=[api_key()], authorization_provider=Policy())
+        view = app.view_functions["who"]
+
+        def appending(numbers):
+            numbers.append("9")
+            return view(numbers=numbers)
+
+        app.view_functions["who"] = appending
+        assert app.test_client().get("/who/1,2", headers=with_key()).status_code == 403
+        assert asked == [["1", "2"], ["1", "2", "9"]]
+
 
 class TestErrorsOfViews:
     """G19: a view may refuse whom it finds wrong."""
