@@ -90,7 +90,9 @@ def ask(
     :param timed: whether to take down how long it takes
     """
     thread = get_ident()
-    known = answers.setdefault(key, thread)  # as all that several threads may do at once: the first one wins
+    # As all that several threads may do at once: the first one wins. By identity, for this very thread may be asking
+    # already, further up: its number is then equal, and another object.
+    known = answers.setdefault(key, thread)
     if known is not thread:
         return _wait(provider, key, userstore, answers, known) if type(known) is int else known  # type: ignore[return-value]
     started = perf_counter() if timed else None

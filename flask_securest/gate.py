@@ -87,6 +87,7 @@ class Gate:
         # As _find_view() does, without the cost of a call on every request.
         rule = current.url_rule
         if rule is None:
+            current._flask_securest_ask = None
             return None
         found = self._known.get(rule.endpoint)
         if found is None or found[0] is not self._app.view_functions.get(rule.endpoint):

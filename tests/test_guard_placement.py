@@ -221,6 +221,15 @@ class TestWhoAsks:
             app.test_client().get(path)
         assert (set(seen), provider.asked) == ({None}, 0)
 
+    @pytest.mark.parametrize("path", ["/who", "/plain", "/nowhere"])
+    def test_after_the_hooks_nobody_can_be_asked_whatever_was_asked_for(self, path):
+        app, _, _ = secured(new_who())
+        app.add_url_rule("/plain", "plain", lambda: "")
+        left = []
+        app.after_request(lambda response: left.append(request._flask_securest_ask) or response)
+        app.test_client().get(path, headers=ALICE)
+        assert left == [None]
+
     def test_asking_never_raises_and_the_gate_delivers_what_went_wrong(self, seen, caplog):
         for error, status in ((BackendError("down"), 503), (ValueError("bug"), 500), (BadCredentialsError("no"), 401)):
             app, _ = self.watched(new_who(), seen=seen, providers=[Scripted(error)])
