@@ -10,7 +10,6 @@ import enum
 from datetime import datetime, timezone
 from threading import Condition, get_ident
 from time import perf_counter
-from typing import Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
@@ -45,7 +44,8 @@ ANSWERS = "_flask_securest_answers"
 #: own; this ends what would wait for itself.
 _MOST_SECONDS = 60
 
-Key = tuple[int, int]
+#: Which provider with which userstore: a string, for a dict finds it faster than a tuple.
+Key = str
 
 #: Told when a provider has answered for whom somebody waits. One for all: it is hardly ever needed, and a lock for each
 #: question would cost every request.
@@ -76,8 +76,7 @@ def ask(
     request: Request,
     userstore: AbstractUserstore | None,
     answers: Answers,
-    *,
-    timed: Any,
+    timed: object,
 ) -> Said:
     """Return what a provider says of a request: ask it, unless that has been done, or is being done by another thread.
 
@@ -102,7 +101,7 @@ def ask(
         try:
             found = provider.authenticate(request, userstore)
             if found is not None:
-                identity = _read_identity(found, name)
+                identity = found if type(found) is Identity and found.provider == name else _read_identity(found, name)
                 # Looked at here and not in the providers, so that none of them can forget it.
                 if not identity.user.active:
                     raise AccountStatusError("the account is not active")
@@ -171,8 +170,6 @@ def _read_identity(said: object, provider: str) -> Identity:
 
     :raises TypeError: what was said is no user
     """
-    if type(said) is Identity and said.provider == provider:
-        return said
     return said.vouched_by(provider) if isinstance(said, Identity) else Identity(require_user(said), provider)
 
 

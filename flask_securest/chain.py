@@ -7,12 +7,12 @@ needs no application: it takes a request and returns an :class:`Outcome`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from werkzeug.wrappers import Request
 
-from .answers import ANSWERS, Answer, Answers, ask
+from .answers import ANSWERS, Answer, Answers, Said, ask
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
 from .checks import require_list
@@ -42,11 +42,13 @@ class Attempt(NamedTuple):
     seconds: float | None
 
 
-#: Attempts as bare tuples, which cost a quarter to make: most often nobody reads them.
-_Trail = list[tuple[str, Answer, Exception | None, float | None]]
+#: Who was asked, by name, and what each has said.
+Trail = list[tuple[str, Said]]
+
+#: The fields of an :class:`Outcome` as a bare tuple, which costs a seventh to make: most often nobody reads it.
+Found = tuple[Answer, Trail, Identity | None, AbstractAuthenticationProvider | None, Exception | None]
 
 
-# Not frozen, for one is made for every request, and freezing would triple what that costs. Nobody changes it.
 @dataclass(slots=True, eq=False)
 class Outcome:
     """Hold what a chain has found out about one request.
@@ -59,15 +61,15 @@ class Outcome:
     """
 
     answer: Answer
-    trail: _Trail
-    identity: Identity | None = None
-    provider: AbstractAuthenticationProvider | None = None
-    error: Exception | None = None
+    trail: Trail = field(repr=False)
+    identity: Identity | None
+    provider: AbstractAuthenticationProvider | None
+    error: Exception | None
 
     @property
     def attempts(self) -> list[Attempt]:
         """Return who was asked and what each has answered, in this order."""
-        return [Attempt(*entry) for entry in self.trail]
+        return [Attempt(name, answer, error, seconds) for name, (answer, error, _, seconds, _, _) in self.trail]
 
 
 class Chain:
@@ -93,7 +95,7 @@ class Chain:
             provider.check_configuration(userstore)
             headers += require_list(provider.credential_headers, f"credential_headers of the provider {name!r}")
         self._environ_keys = frozenset(map(environ_key, headers))
-        self._asked = [(name, provider, (id(provider), id(userstore))) for name, provider in self.providers]
+        self._asked = [(name, provider, f"{id(provider)} {id(userstore)}") for name, provider in self.providers]
 
     def has_credentials(self, request: Request) -> bool:
         """Return whether a request has any header in which credentials of this chain travel, be it a blank one.
@@ -108,27 +110,34 @@ class Chain:
         :param request: the request
         :param timed: whether to take down how long each of them takes
         """
-        answers: Answers | None = getattr(request, ANSWERS, None)
-        if answers is None:
-            answers = request.__dict__.setdefault(ANSWERS, {})
+        return Outcome(*self.find_caller(request, request.__dict__.setdefault(ANSWERS, {}), timed))
+
+    def find_caller(self, request: Request, answers: Answers, timed: object) -> Found:
+        """Do as :meth:`authenticate` does, on every request's way.
+
+        :param request: the request
+        :param answers: what providers have said of it
+        :param timed: whether to take down how long each of them takes
+        """
         userstore = self.userstore
-        trail: _Trail = []
+        trail: Trail = []
         for name, provider, key in self._asked:
-            answer, error, identity, seconds, _, _ = ask(name, provider, key, request, userstore, answers, timed=timed)
-            trail.append((name, answer, error, seconds))
+            said = ask(name, provider, key, request, userstore, answers, timed)
+            answer, error, identity, _, _, _ = said
+            trail.append((name, said))
             if identity is not None and answer is _VERIFIED:
                 if identity.provider != name:
                     identity = identity.vouched_by(name)
-                return Outcome(_VERIFIED, trail, identity, provider)
+                return _VERIFIED, trail, identity, provider, None
             if answer in _FINAL:
-                return Outcome(answer, trail, error=error)
+                return answer, trail, None, None, error
         return _sum_up(trail)
 
 
-def _sum_up(trail: _Trail) -> Outcome:
+def _sum_up(trail: Trail) -> Found:
     """Return what it comes to if nobody had the final word."""
     for answer in _IN_THE_END:
-        for _, said, error, _ in trail:
-            if said is answer:
-                return Outcome(answer, trail, error=error)
-    return Outcome(_NO_CREDENTIALS, trail)
+        for _, said in trail:
+            if said[0] is answer:
+                return answer, trail, None, None, said[1]
+    return _NO_CREDENTIALS, trail, None, None, None

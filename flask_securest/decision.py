@@ -6,16 +6,15 @@ This is the policy decision point; in :mod:`flask_securest.gate` its verdicts ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
-from .answers import Answer, status_of
+from .answers import Answer, Answers, status_of
 from .authorization_providers.abstract import AbstractAuthorizationProvider, Decision, Target
-from .chain import Chain, Outcome
-from .current import ANONYMOUS, Caller
+from .chain import Chain, Found, Outcome
+from .current import ANONYMOUS, Caller, InForce
 from .errors import AuthenticationError, AuthorizationError, BackendError
 from .logs import forget_frames, message_of
 from .models import Identity
@@ -30,27 +29,36 @@ _STATUS_OF_ANSWER = {
 }
 
 
-# Not frozen, for one is made for every request, and freezing would triple what that costs. Nobody changes it.
-@dataclass(slots=True, eq=False)
-class Verdict:
-    """Hold what has been decided about a request for one Resource.
+class Verdict(InForce):
+    """Hold what has been decided about a request for one Resource: that it goes on, unless it is a :class:`Refusal`.
 
-    :param policy: by which it was decided
-    :param status: the status with which the request is refused; ``None``: it goes on
-    :param outcome: what the chain has found out; ``None`` where it did not run
-    :param error: why it is refused
-    :param insufficient_scope: whether credentials with more scopes would have been enough
-    :param arguments: the view arguments that it holds for; ``None``: for any
-    :param is_reported: whether the refusal has been logged and signalled
+    One is made for every request, and an ``__init__`` would double what that costs: :func:`make_verdict` is for all
+    others.
     """
 
+    __slots__ = ("arguments", "found", "policy")
+
+    #: By which it was decided.
     policy: Policy
-    status: int | None
-    outcome: Outcome | None = None
+    #: What the chain has found out, to be read as :attr:`outcome`; ``None`` where it did not run.
+    found: Found | None
+    #: The view arguments that it holds for; ``None``: for any.
+    arguments: Mapping[str, Any] | None
+    #: The status with which the request is refused; ``None``: it goes on.
+    status: int | None = None
+    #: Why it is refused.
     error: Exception | None = None
+    #: Whether credentials with more scopes would have been enough.
     insufficient_scope: bool = False
-    arguments: Mapping[str, Any] | None = None
-    is_reported: bool = False
+
+    def __repr__(self) -> str:
+        """Return it without what the chain has found out, which says who the caller is."""
+        return f"<{type(self).__name__} {self.status or 'go on'}: {self.target}>"
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Return what the chain has found out; ``None`` where it did not run."""
+        return None if self.found is None else Outcome(*self.found)
 
     @property
     def target(self) -> Target:
@@ -60,13 +68,12 @@ class Verdict:
     @property
     def identity(self) -> Identity | None:
         """Return the verified caller, also of a request that is refused with 403."""
-        return self.outcome.identity if self.outcome is not None else None
+        return None if self.found is None else self.found[2]
 
     @property
     def caller(self) -> Caller:
         """Return the verified caller with the provider that vouched for it."""
-        outcome = self.outcome
-        return ANONYMOUS if outcome is None else Caller(outcome.identity, outcome.provider)
+        return ANONYMOUS if self.found is None else Caller(self.found[2], self.found[3])
 
     @property
     def own_words(self) -> HTTPException | None:
@@ -74,7 +81,7 @@ class Verdict:
 
         Not every ``HTTPException`` is one: a redirect, or one made around a Response of 200, is a bug.
         """
-        refused = self.outcome is not None and self.outcome.answer is Answer.OWN_REFUSAL
+        refused = self.found is not None and self.found[0] is Answer.OWN_REFUSAL
         return self.error if refused and isinstance(self.error, HTTPException) else None
 
     @property
@@ -84,12 +91,44 @@ class Verdict:
         What the errors say is quoted, so that nothing in it can begin a line of its own (CWE-117).
         """
         parts = []
-        for attempt in self.outcome.attempts if self.outcome is not None else ():
+        outcome = self.outcome
+        for attempt in outcome.attempts if outcome is not None else ():
             said = f" {_quote(attempt.error)}" if attempt.error is not None else ""
             parts.append(f"{attempt.provider}: {attempt.answer.value}{said}{_name_account(attempt.error)}")
-        if self.error is not None and (self.outcome is None or self.identity is not None):
+        if self.error is not None and (outcome is None or outcome.identity is not None):
             parts.append(f"{type(self.error).__name__}: {_quote(self.error)}")
         return "; ".join(parts)
+
+
+class Refusal(Verdict):
+    """Hold that a request is refused.
+
+    :param policy: by which it was decided
+    :param found: what the chain has found out; ``None`` where it did not run
+    :param status: the status of the refusal
+    :param error: why
+    :param insufficient_scope: whether credentials with more scopes would have been enough
+    """
+
+    __slots__ = ("error", "insufficient_scope", "is_reported", "status")
+
+    def __init__(
+        self,
+        policy: Policy,
+        found: Found | None,
+        status: int,
+        error: Exception | None,
+        *,
+        insufficient_scope: bool = False,
+    ) -> None:
+        self.policy = policy
+        self.found = found
+        self.arguments = None
+        self.status = status
+        self.error = error
+        self.insufficient_scope = insufficient_scope
+        #: Whether it has been logged and signalled.
+        self.is_reported = False
 
 
 #: The longest part of a name that is logged: it comes from outside.
@@ -113,6 +152,17 @@ def _quote(error: BaseException) -> str:
     return repr(message_of(error)) + (f" (from {type(cause).__name__}: {message_of(cause)!r})" if cause else "")
 
 
+def make_verdict(policy: Policy) -> Verdict:
+    """Return that all requests go on.
+
+    :param policy: by which it is decided
+    """
+    verdict = Verdict()
+    verdict.policy = policy
+    verdict.found = verdict.arguments = None
+    return verdict
+
+
 class Policy:
     """Decide requests with one verb for one endpoint.
 
@@ -121,7 +171,7 @@ class Policy:
     :param chain: whom to ask; ``None`` where nobody has to be asked
     """
 
-    __slots__ = ("chain", "target", "verdict", "view")
+    __slots__ = ("chain", "opened", "target", "verdict", "view")
 
     def __init__(self, view: object, target: Target, chain: Chain | None) -> None:
         self.view = view
@@ -129,6 +179,8 @@ class Policy:
         self.chain = chain
         #: The verdict on all requests, if it is the same.
         self.verdict: Verdict | None = None
+        #: The same, if they all go on, whatever they are.
+        self.opened: Verdict | None = None
 
 
 class FixedPolicy(Policy):
@@ -141,9 +193,13 @@ class FixedPolicy(Policy):
 
     __slots__ = ()
 
+    verdict: Verdict
+
     def __init__(self, view: object, target: Target, error: Exception | None = None) -> None:
         super().__init__(view, target, None)
-        self.verdict = Verdict(self, None if error is None else 500, error=error)
+        self.verdict = make_verdict(self) if error is None else Refusal(self, None, 500, error)
+        # An OPTIONS may be a preflight, of which nothing but an empty answer may come.
+        self.opened = self.verdict if error is None and target.verb != "OPTIONS" else None
 
 
 class ChainPolicy(Policy):
@@ -156,7 +212,9 @@ class ChainPolicy(Policy):
     :param authorization_provider: asked about verified callers, after the rule's own requirement
     """
 
-    __slots__ = ("_authorization_provider", "_chain", "_requirement", "_rule")
+    __slots__ = ("_asks_for_more", "_authorization_provider", "_requirement", "_rule")
+
+    chain: Chain
 
     def __init__(
         self,
@@ -168,75 +226,76 @@ class ChainPolicy(Policy):
     ) -> None:
         super().__init__(view, target, chain)
         self._rule = rule
-        # Most methods ask for nothing but a caller: then there is nothing to decide on each request.
-        self._requirement = rule.requirement or None
-        self._chain = chain
+        self._requirement = rule.requirement
         self._authorization_provider = authorization_provider
+        # Most methods ask for nothing but a caller: then there is nothing more to decide on each request.
+        self._asks_for_more = bool(rule.requirement) or authorization_provider is not None
 
-    def decide(self, request: Request, *, timed: object) -> Verdict:
+    def decide(self, request: Request, arguments: Mapping[str, Any], answers: Answers, timed: object) -> Verdict:
         """Return the verdict on a request.
 
         Who sent a request does not depend on what it asks for, and is found out once. Whether it may go on does.
 
         :param request: the request
+        :param arguments: the arguments of the view
+        :param answers: what providers have said of it
         :param timed: whether to take down how long each provider takes
         :raises Exception: a bug of an authorization provider, or a user whose attributes are not what they should be
         """
-        outcome = self._chain.authenticate(request, timed=timed)
-        identity = outcome.identity
+        found = self.chain.find_caller(request, answers, timed)
+        identity = found[2]
+        refusal: Verdict | None = None
         if identity is None:
-            return self._decide_unknown(request, outcome)
-        if self._requirement is not None:
-            decision = self._requirement.decide(identity)
-            if not decision:
-                return self._forbid(outcome, decision)
-        if self._authorization_provider is not None:
-            return self._authorize(self._authorization_provider, identity, outcome)
-        return Verdict(self, None, outcome)
+            refusal = self._refuse_unknown(request, found)
+        elif self._asks_for_more:
+            refusal = self._refuse_known(identity, found)
+        verdict = Verdict() if refusal is None else refusal
+        verdict.policy = self
+        verdict.found = found
+        verdict.arguments = arguments
+        return verdict
 
-    def ask(self, request: Request, *, timed: object) -> Caller:
-        """Return who sent a request, whatever it may do.
-
-        :param request: the request
-        :param timed: whether to take down how long each provider takes
-        """
-        outcome = self._chain.authenticate(request, timed=timed)
-        return Caller(outcome.identity, outcome.provider)
-
-    def _decide_unknown(self, request: Request, outcome: Outcome) -> Verdict:
-        """Return the verdict on a request for which no provider has vouched."""
-        if outcome.answer is Answer.NO_CREDENTIALS:
+    def _refuse_unknown(self, request: Request, found: Found) -> Refusal | None:
+        """Return the refusal of a request for which no provider has vouched; ``None`` if it goes on nevertheless."""
+        answer, _, _, _, error = found
+        if answer is Answer.NO_CREDENTIALS:
             # A blank header is an attempt too: who tries to be somebody must not be taken for nobody. And optional
             # never weakens require: an anonymous caller has no role.
             opened = self._rule.access is Access.OPTIONAL and not self._rule.requirement
-            if opened and not self._chain.has_credentials(request):
-                return Verdict(self, None, outcome)
-            return Verdict(self, 401, outcome, AuthenticationError("no credentials"))
-        if outcome.answer is Answer.OWN_REFUSAL and isinstance(outcome.error, HTTPException):
-            return Verdict(self, status_of(outcome.error), outcome, outcome.error)
-        return Verdict(self, _STATUS_OF_ANSWER.get(outcome.answer, 500), outcome, outcome.error)
+            if opened and not self.chain.has_credentials(request):
+                return None
+            return Refusal(self, found, 401, AuthenticationError("no credentials"))
+        if answer is Answer.OWN_REFUSAL and isinstance(error, HTTPException):
+            return Refusal(self, found, status_of(error), error)
+        return Refusal(self, found, _STATUS_OF_ANSWER.get(answer, 500), error)
 
-    def _authorize(self, provider: AbstractAuthorizationProvider, identity: Identity, outcome: Outcome) -> Verdict:
+    def _refuse_known(self, identity: Identity, found: Found) -> Refusal | None:
+        """Return the refusal of a verified caller; ``None`` if it goes on."""
+        decision = self._requirement.decide(identity)
+        if decision and self._authorization_provider is not None:
+            return self._ask_for_refusal(self._authorization_provider, identity, found)
+        return None if decision else self._forbid(found, decision)
+
+    def _ask_for_refusal(
+        self, provider: AbstractAuthorizationProvider, identity: Identity, found: Found
+    ) -> Refusal | None:
         refusal: AuthorizationError | BackendError
         try:
             decision = provider.authorize(identity, self.target)
         except (AuthorizationError, BackendError) as error:
             refusal = error
         else:
-            return self._read_decision(provider, decision, outcome)
+            if not isinstance(decision, Decision):
+                raise TypeError(
+                    f"{type(provider).__name__}.authorize must return a Decision, not {type(decision).__name__}"
+                )
+            return None if decision else self._forbid(found, decision)
         forget_frames(refusal)
-        return Verdict(self, 403 if isinstance(refusal, AuthorizationError) else 503, outcome, refusal)
+        return Refusal(self, found, 403 if isinstance(refusal, AuthorizationError) else 503, refusal)
 
-    def _read_decision(self, provider: AbstractAuthorizationProvider, decision: Decision, outcome: Outcome) -> Verdict:
-        if not isinstance(decision, Decision):
-            raise TypeError(
-                f"{type(provider).__name__}.authorize must return a Decision, not {type(decision).__name__}"
-            )
-        return Verdict(self, None, outcome) if decision else self._forbid(outcome, decision)
-
-    def _forbid(self, outcome: Outcome, decision: Decision) -> Verdict:
+    def _forbid(self, found: Found, decision: Decision) -> Refusal:
         error = AuthorizationError(decision.reason)
-        return Verdict(self, 403, outcome, error, insufficient_scope=decision.insufficient_scope)
+        return Refusal(self, found, 403, error, insufficient_scope=decision.insufficient_scope)
 
 
 AnyPolicy = FixedPolicy | ChainPolicy

@@ -11,7 +11,7 @@ from flask import Request, current_app
 from flask.views import MethodView, http_method_funcs
 from flask_restful import Resource
 
-from .current import INNER_CALL, current_request
+from .current import current_request, get_in_force
 from .guard import GuardedView
 from .preflights import JUDGING_AGAIN, PREPARED, is_preflight
 from .wrapper import call_guarded
@@ -57,17 +57,11 @@ def _judging_again(owner: Any) -> Callable[..., Any]:
 
     :param owner: the class that it is put on
     """
-    inner_call = INNER_CALL.get
 
     @functools.wraps(owner.dispatch_request)
     def judging_again(self: Any, *args: Any, **kwargs: Any) -> Any:
         current = current_request()
-        inner = inner_call()
-        verdict: Any
-        try:
-            verdict = inner[1] if inner is not None and inner[0] is current else current._flask_securest_in_force
-        except AttributeError:
-            verdict = None  # there is no gate
+        verdict: Any = get_in_force(current)
         dispatch_request = super(owner, self).dispatch_request
         if verdict is not None:
             target = verdict.policy.target

@@ -24,7 +24,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .answers import forget_unable, status_of
-from .current import ANONYMOUS, Caller, current_request
+from .current import ANONYMOUS, Caller, current_request, get_context
+from .decision import AnyPolicy, Refusal
 from .guard import GuardedView
 from .hooks import close_answer, has_last_word, read_status
 from .preflights import has_body
@@ -35,6 +36,15 @@ _NO_ARGUMENTS: Mapping[str, Any] = {}
 
 def _copy_arguments(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: deepcopy(each) if type(each) in (list, dict, set) else each for name, each in arguments.items()}
+
+
+def _stop_asking(current: Any) -> None:
+    """End the time in which the caller of a request is found out; who has been found stays.
+
+    :param current: the request
+    """
+    if not isinstance(current._flask_securest_state, Caller):
+        current._flask_securest_state = None
 
 
 class Known(NamedTuple):
@@ -67,9 +77,11 @@ class Gate:
 
     def preprocess_request(self, *args: Any, **kwargs: Any) -> Any:
         """Take the place of ``app.preprocess_request``: call the hooks, and refuse who must not go on."""
-        current = current_request()
-        current._flask_securest_ask = self._ask
-        current._flask_securest_in_force = None
+        try:
+            current = get_context().request
+        except LookupError:
+            current = current_request()  # which says what is wrong: there is no request
+        current._flask_securest_state = self._ask
         try:
             answer = self._preprocess(*args, **kwargs) if args or kwargs else self._preprocess()
         except HTTPException as error:
@@ -79,7 +91,7 @@ class Gate:
                 raise
             return refusal
         except BaseException:
-            current._flask_securest_ask = None
+            _stop_asking(current)
             raise
         if answer is not None:
             refusal = self._decide_on_answer(current, answer)
@@ -87,17 +99,23 @@ class Gate:
         # As _find_view() does, without the cost of a call on every request.
         rule = current.url_rule
         if rule is None:
-            current._flask_securest_ask = None
+            _stop_asking(current)
             return None
-        found = self._known.get(rule.endpoint)
-        if found is None or found[0] is not self._app.view_functions.get(rule.endpoint):
-            found = self._look_up(rule.endpoint)
-        view = found[1]
-        if view is None or (current.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False)):
+        endpoint = rule.endpoint
+        found = self._known.get(endpoint)
+        if found is None or found[0] is not self._app.view_functions.get(endpoint):
+            found = self._look_up(endpoint)
+        view, method = found[1], current.method
+        if view is None or (method == "OPTIONS" and getattr(rule, "provide_automatic_options", False)):
             # Nobody guards it; or Flask answers it itself: a CORS preflight carries no credentials.
-            current._flask_securest_ask = None
+            _stop_asking(current)
             return None
-        return self._decide(current, view)
+        policy = view.policies.get(method) or view.guard.find_policy(view, method)
+        if policy.opened is not None and current._flask_securest_state is self._ask:
+            # It is public, and nobody has been asked.
+            current._flask_securest_state = policy.opened
+            return None
+        return self._decide(current, view, policy)
 
     def ask(self, current: Any) -> Caller:
         """Return who sent a request, for a hook that wants to know. It never raises: the gate says what is wrong.
@@ -105,7 +123,7 @@ class Gate:
         :param current: the request
         """
         # Whatever asks while this is asking, such as a userstore or a log filter, is told that it is nobody.
-        current._flask_securest_ask = None
+        current._flask_securest_state = None
         caller = ANONYMOUS
         try:
             view = self._find_view(current)
@@ -113,10 +131,7 @@ class Gate:
                 caller = view.guard.find_caller(current, view)
         except Exception:  # noqa: S110  # the gate meets it again, and reports it
             pass
-        if caller.identity is None:
-            current._flask_securest_ask = False
-        else:
-            current._flask_securest_caller = caller
+        current._flask_securest_state = False if caller.identity is None else caller
         return caller
 
     def _find_view(self, current: Any) -> GuardedView | None:
@@ -129,32 +144,39 @@ class Gate:
             found = self._look_up(rule.endpoint)
         return found[1]
 
-    def _decide(self, current: Any, view: GuardedView) -> WerkzeugResponse | None:
+    def _decide(self, current: Any, view: GuardedView, policy: AnyPolicy) -> WerkzeugResponse | None:
         """Return the refusal of a request; ``None`` if it goes on.
 
         :param current: the request
         :param view: what it asks for
+        :param policy: how it is decided
         """
         # From here on nobody is found out any more: what runs later only reads.
-        asked, current._flask_securest_ask = current._flask_securest_ask, None
-        if asked is False:
-            forget_unable(current)
+        if current._flask_securest_state is self._ask:
+            current._flask_securest_state = None
+        else:
+            if current._flask_securest_state is False:
+                forget_unable(current)
+            _stop_asking(current)
         # A copy, for what comes between the gate and the view may change them, also in place.
         arguments = _copy_arguments(current.view_args) if current.view_args else _NO_ARGUMENTS
-        verdict = view.guard.judge_at_gate(current, view, arguments)
-        if verdict.status is not None:
-            current._flask_securest_caller = verdict.caller if verdict.status == 403 else ANONYMOUS
+        if current.method == "OPTIONS":
+            verdict = view.guard.judge(current, view, arguments)
+        else:
+            verdict = view.guard.decide(current, policy, arguments)
+        if isinstance(verdict, Refusal):
+            current._flask_securest_state = verdict.caller if verdict.status == 403 else ANONYMOUS
             refusal = view.guard.refuse(current, view, verdict)
             if refusal is not None:
                 return refusal
-        current._flask_securest_in_force = verdict
+        current._flask_securest_state = verdict
         return None
 
     def _decide_on_answer(self, current: Any, answer: Any) -> WerkzeugResponse | Allowed:
         """Return the refusal of a request that a hook has answered, or that the answer may be sent."""
         view = self._find_view(current) or self._find_view_behind(current)
         if view is None:
-            current._flask_securest_ask = None
+            _stop_asking(current)
             return Allowed(answer)
         try:
             status = read_status(answer)
@@ -164,15 +186,15 @@ class Gate:
                 answer = self._app.make_response(answer)
                 status = answer.status_code
         except Exception:
-            current._flask_securest_ask = None
+            _stop_asking(current)
             if view.guard.mode == "report":
                 return Allowed(answer)  # Flask fails likewise, in its own place
             raise
         # That to a preflight, which carries no credentials, has no body.
         if has_last_word(status) or (automatic and not has_body(answer)):
-            current._flask_securest_ask = None
+            _stop_asking(current)
             return Allowed(answer)
-        refusal = self._decide(current, view)
+        refusal = self._decide(current, view, view.guard.find_policy(view, current.method))
         if refusal is None:
             return Allowed(answer)
         close_answer(answer)

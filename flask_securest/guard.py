@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from logging import DEBUG
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -13,10 +12,10 @@ from flask import Flask, Request, Response, after_this_request
 from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .answers import ANSWERS
+from .answers import ANSWERS, Answers
 from .authorization_providers.abstract import Target
-from .current import ANONYMOUS, CALLER, IN_FORCE, Caller
-from .decision import AnyPolicy, ChainPolicy, FixedPolicy, Verdict
+from .current import ANONYMOUS, STATE, Caller
+from .decision import AnyPolicy, FixedPolicy, Refusal, Verdict
 from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
 from .logs import forget_frames, get_logger
 from .policies import make_policy, same_arguments
@@ -27,7 +26,9 @@ from .responses import ErrorHandler, make_refusal
 from .settings import Settings
 from .signals import request_authenticated, request_refused, request_would_be_refused
 
-_log = get_logger("flask_securest.reports")
+#: Which levels the log of successes is known to have or not to have. ``Logger.isEnabledFor``, which keeps it there and
+#: empties it when a level is changed, is a call, and would be one on every request.
+_LEVELS: dict[int, bool] = getattr(get_logger("flask_securest.reports"), "_cache", {})
 
 _VERDICTS = "_flask_securest_verdicts"  # on a request: the verdicts on it
 
@@ -134,47 +135,62 @@ class ApiGuard:
         :param view: what it asks for
         :param arguments: the arguments of the view; they must not be changed any more
         """
-        method = request.method
-        if method == "OPTIONS" and is_preflight(request, view.resource):
+        if request.method == "OPTIONS" and is_preflight(request, view.resource):
             return self._let_preflight_pass(request, view, arguments)
-        return self._judge(request, view, arguments)
-
-    def judge_at_gate(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
-        """Return the verdict of the gate, as :meth:`judge` does; most often it is the first one on a request.
-
-        What comes of the first one is in force, or is the answer: it need not be kept.
-
-        :param request: the request
-        :param view: what it asks for
-        :param arguments: the arguments of the view
-        """
-        method = request.method
-        policy = view.policies.get(method)
-        if policy is None or method == "OPTIONS":
-            return self.judge(request, view, arguments)
-        if policy.verdict is not None:
-            return policy.verdict
-        if getattr(request, ANSWERS, None) is not None:
-            return self.judge(request, view, arguments)
-        setattr(request, ANSWERS, {})
-        verdict = self._decide(request, policy)  # type: ignore[arg-type]  # those without a verdict have a chain
-        verdict.arguments = arguments
-        return verdict
-
-    def _judge(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
-        policy = view.policies.get(request.method) or make_policy(view, request.method, self.settings)
-        if not isinstance(policy, ChainPolicy):
-            return cast(Verdict, policy.verdict)
+        verdict = self.decide(request, self.find_policy(view, request.method), arguments)
         verdicts: list[Verdict] = request.__dict__.setdefault(_VERDICTS, [])
-        in_force = getattr(request, IN_FORCE, None)
-        for verdict in verdicts if in_force is None else [in_force, *verdicts]:
-            if verdict.policy is policy and same_arguments(verdict.arguments, arguments):
-                return verdict
-        verdict = self._decide(request, policy)
-        verdict.arguments = arguments
-        if not arguments or (len(verdicts) < _MOST_VERDICTS and _SIMPLE.issuperset(map(type, arguments.values()))):
+        is_short = len(verdicts) < _MOST_VERDICTS and _SIMPLE.issuperset(map(type, arguments.values()))
+        if verdict.arguments is not None and verdict not in verdicts and (is_short or not arguments):
             verdicts.append(verdict)
         return verdict
+
+    def find_policy(self, view: GuardedView, verb: str) -> AnyPolicy:
+        """Return how requests are decided.
+
+        :param view: what they ask for
+        :param verb: their method
+        """
+        return view.policies.get(verb) or make_policy(view, verb, self.settings)
+
+    def decide(self, request: Request, policy: AnyPolicy, arguments: Mapping[str, Any]) -> Verdict:
+        """Return the verdict on a request, as :meth:`judge` does, for what is no preflight.
+
+        A new one is not kept: what the gate gets from here is in force, or is the answer.
+
+        :param request: the request
+        :param policy: how it is decided
+        :param arguments: the arguments of the view
+        """
+        if isinstance(policy, FixedPolicy):
+            return policy.verdict
+        answers: Answers = request.__dict__.setdefault(ANSWERS, {})
+        # Where nobody has been asked yet, nothing has been decided.
+        verdict = self._find_decided(request, policy, arguments) if answers else None
+        if verdict is not None:
+            return verdict
+        try:
+            listened: Any = request_authenticated.receivers or request_refused.receivers
+            verdict = policy.decide(request, arguments, answers, listened or request_would_be_refused.receivers)
+            found = verdict.found
+            identity = None if found is None else found[2]
+            if identity is not None:
+                if identity.replaced_at is not None or identity.response_headers:
+                    self.reporter.tell_caller(request, identity, enforced=self._enforces)
+                if not isinstance(verdict, Refusal) and (listened or _LEVELS.get(DEBUG, True)):
+                    self.reporter.report_success(request, verdict)
+        except Exception as error:
+            # Whatever it was, it was not a yes.
+            verdict = Refusal(policy, None, 500, error)
+            verdict.arguments = arguments
+        return verdict
+
+    def _find_decided(self, request: Request, policy: AnyPolicy, arguments: Mapping[str, Any]) -> Verdict | None:
+        in_force: Any = getattr(request, STATE, None)
+        verdicts: list[Verdict] = request.__dict__.get(_VERDICTS, [])
+        for verdict in [in_force, *verdicts] if isinstance(in_force, Verdict) else verdicts:
+            if verdict.policy is policy and same_arguments(verdict.arguments, arguments):
+                return verdict
+        return None
 
     def _let_preflight_pass(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
         """Return that a CORS preflight goes on, and see to it that nothing but an empty answer comes of it."""
@@ -182,15 +198,15 @@ class ApiGuard:
         def refuse_body(response: Response) -> Response:
             if not tells_more(response):
                 return response
-            verdict = self._judge(request, view, arguments)
-            refusal = None if verdict.status is None else self.refuse(request, view, verdict)
+            verdict = self.decide(request, self.find_policy(view, request.method), arguments)
+            refusal = self.refuse(request, view, verdict) if isinstance(verdict, Refusal) else None
             if refusal is None:
                 return response
             response.close()
             return cast(Response, refusal)
 
         after_this_request(refuse_body)
-        return cast(Verdict, FixedPolicy(view, Target(object, "OPTIONS", view.endpoint)).verdict)
+        return FixedPolicy(view, Target(object, "OPTIONS", view.endpoint)).verdict
 
     def find_caller(self, request: Request, view: GuardedView) -> Caller:
         """Return who sent a request for a view, whatever it may do.
@@ -198,17 +214,19 @@ class ApiGuard:
         :param request: the request
         :param view: what it asks for
         """
-        policy = view.policies.get(request.method) or make_policy(view, request.method, self.settings)
-        if not isinstance(policy, ChainPolicy):
+        policy = self.find_policy(view, request.method)
+        if isinstance(policy, FixedPolicy):
             return ANONYMOUS
-        return policy.ask(request, timed=self.reporter.is_listened_to)
+        answers: Answers = request.__dict__.setdefault(ANSWERS, {})
+        _, _, identity, provider, _ = policy.chain.find_caller(request, answers, self.reporter.is_listened_to)
+        return Caller(identity, provider)
 
-    def refuse(self, request: Request, view: GuardedView, verdict: Verdict) -> WerkzeugResponse | None:
+    def refuse(self, request: Request, view: GuardedView, verdict: Refusal) -> WerkzeugResponse | None:
         """Return the response to a request that is refused; ``None`` if it goes on nevertheless. It never raises.
 
         :param request: the request
         :param view: what it asks for
-        :param verdict: the verdict, which refuses it
+        :param verdict: the verdict
         """
         is_news = self.reporter.report_refusal(request, verdict, refused=self._enforces)
         if not self._enforces:
@@ -228,12 +246,11 @@ class ApiGuard:
         """
         forget_frames(error)
         status = 503 if isinstance(error, BackendError) else 403 if isinstance(error, AuthorizationError) else 401
-        refused = replace(verdict, status=status, error=error, is_reported=False)
+        refused = Refusal(verdict.policy, verdict.found, status, error)
         self.reporter.report_refusal(request, refused, refused=True)
-        if getattr(request, IN_FORCE, None) is verdict:
+        if getattr(request, STATE, None) is verdict:
             # It is as if the gate had said so: what runs later sees who was refused with 403, and nobody else.
-            setattr(request, IN_FORCE, None)
-            setattr(request, CALLER, refused.caller if status == 403 else ANONYMOUS)
+            setattr(request, STATE, refused.caller if status == 403 else ANONYMOUS)
         chain = verdict.policy.chain or self.settings.find_default_chain()
         return make_refusal(refused, request, view.api, chain, self.realm, self.error_handler, is_news=True)
 
@@ -248,20 +265,3 @@ class ApiGuard:
     @property
     def _enforces(self) -> bool:
         return self.mode != "report"
-
-    def _decide(self, request: Request, policy: ChainPolicy) -> Verdict:
-        """Return a new verdict on a request. It never raises."""
-        try:
-            listened: Any = request_authenticated.receivers or request_refused.receivers
-            verdict = policy.decide(request, timed=listened or request_would_be_refused.receivers)
-            outcome = verdict.outcome
-            identity = None if outcome is None else outcome.identity
-            if identity is not None:
-                if identity.replaced_at is not None or identity.response_headers:
-                    self.reporter.tell_caller(request, identity, enforced=self._enforces)
-                if verdict.status is None and (listened or _log.isEnabledFor(DEBUG)):
-                    self.reporter.report_success(request, verdict)
-        except Exception as error:
-            # Whatever it was, it was not a yes.
-            verdict = Verdict(policy, 500, error=error)
-        return verdict

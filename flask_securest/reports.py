@@ -11,7 +11,7 @@ from blinker import NamedSignal
 from flask import Response, after_this_request
 from werkzeug.wrappers import Request
 
-from .decision import FixedPolicy, Verdict
+from .decision import FixedPolicy, Refusal, Verdict
 from .errors import ConfigurationError
 from .logs import get_logger, message_of
 from .models import Identity
@@ -76,7 +76,7 @@ class Reporter:
         if identity.replaced_at is not None:
             self.send(replaced_credentials_used, request=request, identity=identity)
 
-    def report_refusal(self, request: Request, verdict: Verdict, *, refused: bool) -> bool:
+    def report_refusal(self, request: Request, verdict: Refusal, *, refused: bool) -> bool:
         """Log and signal a refusal, and return whether it is news.
 
         A decision that is delivered several times is reported once; a mistake in the configuration, which every request

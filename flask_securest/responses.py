@@ -120,8 +120,8 @@ def _make_headers(status: int, verdict: Verdict, request: Request, chain: Chain 
             # Of two providers of bearer tokens, one may call the token invalid, and the other not know it for its own.
             if not any(other.startswith(f"{challenge}, error=") for other in challenges):
                 headers.add("WWW-Authenticate", challenge)
-    elif status == 403 and verdict.insufficient_scope and verdict.outcome and verdict.outcome.provider:
-        for challenge in _ask_challenges(verdict.outcome.provider, realm, "insufficient_scope"):
+    elif status == 403 and verdict.insufficient_scope and verdict.found and verdict.found[3]:
+        for challenge in _ask_challenges(verdict.found[3], realm, "insufficient_scope"):
             if challenge.startswith("Bearer "):
                 headers.add("WWW-Authenticate", challenge)
     elif status == 503:
@@ -135,12 +135,11 @@ def _collect_challenges(verdict: Verdict, request: Request, chain: Chain | None,
     Which provider refused, and how far the chain went, shows nowhere, unless a provider says so in an error of its own.
     A bearer token is told to be invalid for having been sent (RFC 6750, 3.1), by those whose tokens look like it.
     """
-    trail = verdict.outcome.trail if verdict.outcome is not None else []
-    own = {
-        name: challenge for name, _, error, _ in trail if (challenge := getattr(error, "challenge", None)) is not None
-    }
+    attempts = verdict.outcome.attempts if verdict.outcome is not None else []
+    said = [(attempt.provider, getattr(attempt.error, "challenge", None)) for attempt in attempts]
+    own = {provider: challenge for provider, challenge in said if challenge is not None}
     raised = getattr(verdict.error, "challenge", None)
-    if raised is not None and verdict.error not in [error for _, _, error, _ in trail]:
+    if raised is not None and verdict.error not in [attempt.error for attempt in attempts]:
         # The view has raised it: it stands for whom it has been let in by, or, if for nobody, it comes first.
         vouched = verdict.identity.provider if verdict.identity is not None else None
         if vouched is None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from flask import Request, current_app
 
-from .current import INNER_CALL, current_request
+from .current import INNER_CALL, current_request, get_context
+from .decision import Refusal
 from .guard import RAISED_IN_VIEWS, GuardedView
 from .policies import same_arguments
 
@@ -35,27 +36,27 @@ def wrap(function: ViewFunction, view: GuardedView, registered: ViewFunction) ->
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        current = current_request()
-        inner = inner_call()
-        # As get_in_force() does, without the cost of a call on every request. Nobody else puts any in force.
-        verdict: Any
+        # It has been judged if it came through the gate, and neither another view is calling this one, nor has somebody
+        # changed the method of the request or the arguments of the view since.
         try:
-            verdict = inner[1] if inner is not None and inner[0] is current else current._flask_securest_in_force
-        except AttributeError:
-            verdict = None  # there is no gate
-        if (
-            verdict is None
-            or verdict.policy.view is not view
-            or verdict.policy.target.verb != current.method
-            or (
-                (kwargs or args or verdict.arguments)
-                and verdict.arguments is not None
-                and (args or not same_arguments(verdict.arguments, kwargs))
+            current = get_context().request
+            inner = inner_call()
+            # As get_in_force() does, without the cost of a call on every request. Nobody else puts any in force.
+            verdict: Any = inner[1] if inner is not None and inner[0] is current else current._flask_securest_state
+            policy, arguments = verdict.policy, verdict.arguments
+            is_judged = (
+                policy.view is view
+                and policy.target.verb == current.method
+                and (
+                    arguments is None
+                    or not (args or kwargs or arguments)
+                    or (not args and same_arguments(arguments, kwargs))
+                )
             )
-        ):
-            # It did not come through the gate, or another view is calling this one, or somebody has changed the method
-            # of the request or the arguments of the view since.
-            return call_guarded(current, view, call, args, kwargs)
+        except (AttributeError, LookupError):
+            is_judged = False  # there is no verdict: there is no gate, or no request
+        if not is_judged:
+            return call_guarded(current_request(), view, call, args, kwargs)
         try:
             return call(*args, **kwargs) if kwargs or args else call()
         except RAISED_IN_VIEWS as error:
@@ -78,7 +79,7 @@ def call_guarded(current: Request, view: GuardedView, call: ViewFunction, args: 
     :param kwargs: its other arguments
     """
     verdict = view.guard.judge(current, view, {**kwargs, "*": args} if args else kwargs)
-    if verdict.status is not None:
+    if isinstance(verdict, Refusal):
         refusal = view.guard.refuse(current, view, verdict)
         if refusal is not None:
             return refusal

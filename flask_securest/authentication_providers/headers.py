@@ -97,7 +97,7 @@ def to_bytes(credentials: str) -> bytes | None:
     if len(credentials) > MAX_CREDENTIALS_BYTES:
         raise BadCredentialsError(f"a header of {len(credentials)} bytes")
     try:
-        return credentials.encode("latin-1") or None
+        return (credentials.encode() if credentials.isascii() else credentials.encode("latin-1")) or None
     except UnicodeEncodeError:
         raise BadCredentialsError("a header with characters that no header has") from None
 
