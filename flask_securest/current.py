@@ -53,7 +53,7 @@ ANONYMOUS = Caller(None, None)
 
 
 class InForce:
-    """Be the base of what a request goes on by: a :class:`~flask_securest.decision.Verdict`."""
+    """Be the base of what a request goes on by: a :class:`~flask_securest.verdict.Verdict`."""
 
     __slots__ = ()
 

@@ -25,10 +25,11 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .answers import forget_unable, status_of
 from .current import ANONYMOUS, Caller, current_request, get_context
-from .decision import AnyPolicy, Refusal
+from .decision import AnyPolicy
 from .guard import GuardedView
 from .hooks import close_answer, has_last_word, read_status
 from .preflights import has_body
+from .verdict import Refusal
 from .wrapper import ViewFunction
 
 _NO_ARGUMENTS: Mapping[str, Any] = {}

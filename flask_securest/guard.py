@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from .answers import ANSWERS, Answers
 from .authorization_providers.abstract import Target
 from .current import ANONYMOUS, STATE, Caller
-from .decision import AnyPolicy, FixedPolicy, Refusal, Verdict
+from .decision import AnyPolicy, FixedPolicy
 from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
 from .logs import forget_frames, get_logger
 from .policies import make_policy, same_arguments
@@ -25,6 +25,7 @@ from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_
 from .responses import ErrorHandler, make_refusal
 from .settings import Settings
 from .signals import request_authenticated, request_refused, request_would_be_refused
+from .verdict import Refusal, Verdict
 
 #: Which levels the log of successes is known to have or not to have. ``Logger.isEnabledFor``, which keeps it there and
 #: empties it when a level is changed, is a call, and would be one on every request.

@@ -11,7 +11,7 @@ from blinker import NamedSignal
 from flask import Response, after_this_request
 from werkzeug.wrappers import Request
 
-from .decision import FixedPolicy, Refusal, Verdict
+from .decision import FixedPolicy
 from .errors import ConfigurationError
 from .logs import get_logger, message_of
 from .models import Identity
@@ -22,6 +22,7 @@ from .signals import (
     request_refused,
     request_would_be_refused,
 )
+from .verdict import Refusal, Verdict
 
 _log = get_logger(__name__)
 

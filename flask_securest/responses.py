@@ -25,10 +25,10 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import read_authorization
 from .chain import Chain
-from .decision import Verdict
 from .errors import BadCredentialsError
 from .logs import get_logger
 from .models import Identity
+from .verdict import Verdict
 
 _log = get_logger(__name__)
 
