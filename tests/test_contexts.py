@@ -4,6 +4,7 @@ What a view sees stands in test_decisions.py; here are the hooks, and real green
 """
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import time
@@ -114,6 +115,17 @@ class TestRequestContextsByHand:
         with app.test_request_context("/who"):
             assert not current_user
         assert provider.asked == 0
+
+    def test_without_a_request_neither_guard_lets_anybody_in_and_flask_says_what_is_missing(self):
+        provider = Scripted(User("alice"))
+        app, _, _ = secured(new_who(), providers=[provider])
+        app.test_client().get("/who")  # the guards are in place
+        asked = provider.asked
+        for context in (contextlib.nullcontext, app.app_context):
+            for call in (app.preprocess_request, app.view_functions["who"]):
+                with context(), pytest.raises(RuntimeError, match=r"outside of .*request"):
+                    call()
+        assert provider.asked == asked
 
     @in_either_order
     def test_after_preprocess_request_the_caller_is_known(self, extension_first):

@@ -113,6 +113,24 @@ class TestTheAccountThatIsTried:
             client.get("/who", headers=ALICE)
         assert "let in 'GET' on 'who' for 'alice' by 'password' from '127.0.0.1'" in caplog.text
 
+    def test_a_level_that_is_changed_while_requests_come_holds_from_the_next_one_on(self, caplog):
+        client = secured(new_who())[0].test_client()
+        told = []
+        for level in (logging.DEBUG, logging.INFO, logging.DEBUG):
+            with caplog.at_level(level, "flask_securest"):
+                caplog.clear()
+                client.get("/who", headers=ALICE)
+                told.append("let in 'GET'" in caplog.text)
+        with caplog.at_level(logging.DEBUG, "flask_securest"):
+            logging.disable(logging.DEBUG)
+            try:
+                caplog.clear()
+                client.get("/who", headers=ALICE)
+                told.append("let in 'GET'" in caplog.text)
+            finally:
+                logging.disable(logging.NOTSET)
+        assert told == [True, False, True, False]
+
 
 class TestMistakesInTheConfiguration:
     """L5: a chain without providers was an error event for each request, which any scanner could use up a quota with."""
