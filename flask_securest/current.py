@@ -79,6 +79,19 @@ def get_in_force(request: Request) -> InForce | None:
     return state if isinstance(state, InForce) else None
 
 
+def put_in_force(request: Request, verdict: InForce) -> None:
+    """Let what is running now run by another verdict from now on.
+
+    :param request: the request object itself, not a proxy of it
+    :param verdict: the verdict
+    """
+    inner = INNER_CALL.get()
+    if inner is not None and inner[0] is request:
+        INNER_CALL.set((request, verdict))  # until the call ends, which puts back what was there before it
+    else:
+        setattr(request, STATE, verdict)
+
+
 def get_caller() -> Caller:
     """Return who sent the current request; anonymous where there is no request. It never raises."""
     if not has_request_context():

@@ -15,6 +15,7 @@ from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
 from .census import Route, take_census
 from .checks import require_callable, require_callable_with, require_list, require_name, require_type
+from .dispatching import judge_again
 from .errors import ConfigurationError
 from .guard import ApiGuard, Mode
 from .guarded_app import GuardedApp
@@ -134,6 +135,20 @@ class SecuREST:
             GuardedApp.of(app).take_function(view)
         return cast(_View, protection.wrapper)
 
+    def judge(self, verb: str) -> None:
+        """Judge the current request once more: for the Resource that is running, another verb, and its view arguments.
+
+        Call it in a ``dispatch_request`` that picks the method of the Resource itself, before the method runs. What
+        has been decided of the request was decided by ``request.method``. After it, ``current_user`` is who may do
+        this.
+
+        :param verb: the verb by whose rule to judge, for example ``"DELETE"``
+        :raises werkzeug.exceptions.HTTPException: the refusal; let it pass
+        :raises ConfigurationError: no view is running that this SecuREST guards, or ``verb`` is not a string
+        :raises RuntimeError: there is no request
+        """
+        judge_again(self._guard, verb)
+
     def register_authentication_provider(
         self, provider: AbstractAuthenticationProvider, name: str | None = None
     ) -> None:
@@ -226,8 +241,9 @@ class SecuREST:
         if name in settable or name in declared:
             object.__setattr__(self, name, value)
             return
-        if name in ("error_handler", "protect", "route_census"):
-            meant = f"{name} is a method: @securest.{name}" if name != "route_census" else f"{name}() is a method"
+        if name in ("error_handler", "protect", "judge", "route_census"):
+            decorates = name in ("error_handler", "protect")
+            meant = f"{name} is a method: @securest.{name}" if decorates else f"{name}() is a method"
         else:
             close = [_MEANT[name]] if name in _MEANT else difflib.get_close_matches(name, settable, 1, 0.5)
             meant = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(settable))}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Request, current_app
 
-from .current import INNER_CALL, current_request, get_context
+from .current import INNER_CALL, current_request, get_context, get_in_force
 from .guard import RAISED_IN_VIEWS, GuardedView
 from .policies import same_arguments
 from .verdict import Refusal
@@ -61,7 +61,9 @@ def wrap(function: ViewFunction, view: GuardedView, registered: ViewFunction) ->
             return call(*args, **kwargs) if kwargs or args else call()
         except RAISED_IN_VIEWS as error:
             raised = error
-        return view.guard.refuse_after_all(current, view, verdict, raised)
+        # The view may have been judged again, for another verb, by securest.judge().
+        judged_again: Any = get_in_force(current)
+        return view.guard.refuse_after_all(current, view, judged_again or verdict, raised)
 
     guarded.__dict__.pop("_is_coroutine_mark", None)  # inspect.markcoroutinefunction's; this one need not be awaited
     setattr(guarded, VIEW_MARK, view)
