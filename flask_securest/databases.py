@@ -176,7 +176,10 @@ def _was_in_the_way(error: Exception) -> bool:
 
 def _unavailable(error: Exception) -> BackendError:
     """Return what callers are told: which kind of error, and not what the database quotes."""
-    kind = type(getattr(error, "orig", None) or error).__name__
+    original = getattr(error, "orig", None) or error
+    # A code, as SQLITE_BUSY or 40P01, tells the developer more, and quotes nothing. (Python 3.10 has none of SQLite's.)
+    code = getattr(original, "sqlite_errorname", None) or getattr(original, "sqlstate", None)
+    kind = f"{type(original).__name__} {code}" if code else type(original).__name__
     hint = "; its tables have not been made yet: call create_schema() of the store" if _lacks_table(error) else ""
     return BackendError(f"the database cannot tell ({kind}{hint})")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
-from sqlalchemy.pool import SingletonThreadPool, StaticPool
+from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
 from .errors import ConfigurationError
 
@@ -29,15 +29,28 @@ _LIBPQ = ("psycopg", "psycopg2")
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
 
+#: The pools of the process that this one was forked from.
+_OF_THE_PARENT: list[Pool] = []
+
+
+def _close_files() -> None:
+    # SQLite counts its locks in the process. A fork would take the count along and not the locks: its transactions and
+    # those of others would run into each other (sqlite.org/howtocorrupt.html, 2.6).
+    for engine in list(_ENGINES):
+        if engine.dialect.name == "sqlite":
+            engine.dispose()
+
 
 def _forget_connections() -> None:
     # A connection that two processes write to after a fork would mix up their answers: one could get the other's user.
     for engine in list(_ENGINES):
+        # Kept, for garbage collection would close them, at any moment, in the parent's name.
+        _OF_THE_PARENT.append(engine.pool)
         engine.dispose(close=False)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_forget_connections)
+    os.register_at_fork(before=_close_files, after_in_child=_forget_connections)
 
 
 def make_engine(source: str | URL, timeout: float) -> Engine:

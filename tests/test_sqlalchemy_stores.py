@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -363,6 +364,26 @@ class TestInAnApplication:
             os._exit(int(wrong))
         assert all(users.get_user("bob").username == "bob" for _ in range(100))
         assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_fork_has_no_file_of_sqlite_open(sqlite_url):
+    store = SQLAlchemyUserstore(sqlite_url)
+    store.create_schema()
+    assert store.get_user("nobody") is None
+    child = os.fork()
+    if child == 0:
+        os._exit(_count_open_files())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.get_user("nobody") is None
+
+
+def _count_open_files():
+    files = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one of this list is closed by now
+            files.append(descriptor.readlink())
+    return sum(".db" in file.name for file in files)
 
 
 def _disable_and_revoke(url, key_id):
