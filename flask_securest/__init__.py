@@ -2,10 +2,12 @@
 
 from .current import current_identity, current_user
 from .extension import SecuREST
-from .models import Identity, User, UserModel
+from .identity import UNSET, Identity
+from .models import User, UserModel
 from .rules import USE_DEFAULT, authenticators, optional, public, require
 
 __all__ = [
+    "UNSET",
     "USE_DEFAULT",
     "Identity",
     "SecuREST",

@@ -14,10 +14,11 @@ from time import perf_counter
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
+from .accounts import read_identity
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .errors import AccountStatusError, AuthenticationError, BackendError, ExpiredCredentialsError
+from .identity import Identity, Origin
 from .logs import forget_frames
-from .models import Identity, require_user
 from .userstores.abstract import AbstractUserstore
 
 
@@ -69,25 +70,20 @@ Said = tuple[
 Answers = dict[Key, Said | int]
 
 
-def ask(
-    name: str,
-    provider: AbstractAuthenticationProvider,
-    key: Key,
-    request: Request,
-    userstore: AbstractUserstore | None,
-    answers: Answers,
-    timed: object,
-) -> Said:
+#: Whom a chain asks: the name; where its users live, if it does not say so itself; the provider; what its answer is
+#: kept by; and the userstore that it is given.
+Asked = tuple[str, Origin, AbstractAuthenticationProvider, Key, "AbstractUserstore | None"]
+
+
+def ask(asked: Asked, request: Request, answers: Answers, timed: object) -> Said:
     """Return what a provider says of a request: ask it, unless that has been done, or is being done by another thread.
 
-    :param name: how it is called
-    :param provider: whom to ask
-    :param key: what its answer is kept by
+    :param asked: whom to ask
     :param request: the request
-    :param userstore: what it is given
     :param answers: those that there are
     :param timed: whether to take down how long it takes
     """
+    name, origin, provider, key, userstore = asked
     thread = get_ident()
     # As all that several threads may do at once: the first one wins. By identity, for this very thread may be asking
     # already, further up: its number is then equal, and another object.
@@ -101,7 +97,10 @@ def ask(
         try:
             found = provider.authenticate(request, userstore)
             if found is not None:
-                identity = found if type(found) is Identity and found.provider == name else _read_identity(found, name)
+                if type(found) is Identity and found.provider == name and found.origin == origin:
+                    identity = found
+                else:
+                    identity = read_identity(found, name, provider, origin)
                 # Looked at here and not in the providers, so that none of them can forget it.
                 if not identity.user.active:
                     raise AccountStatusError("the account is not active")
@@ -163,14 +162,6 @@ def forget_unable(request: Request) -> None:
             del answers[key]
             if error is not None:
                 forget_frames(error)
-
-
-def _read_identity(said: object, provider: str) -> Identity:
-    """Return the identity that a provider has vouched for.
-
-    :raises TypeError: what was said is no user
-    """
-    return said.vouched_by(provider) if isinstance(said, Identity) else Identity(require_user(said), provider)
 
 
 def _read_error(error: Exception) -> Answer:

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from werkzeug.wrappers import Request
 
-from .answers import ANSWERS, Answer, Answers, Said, ask
+from .accounts import origin_of, read_identity
+from .answers import ANSWERS, Answer, Answers, Asked, Said, ask
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
 from .checks import require_list
 from .errors import ConfigurationError
-from .models import Identity
+from .identity import Identity
 from .userstores.abstract import AbstractUserstore
 
 # On every request's way; looking an enum's member up costs more than the rest of a line.
@@ -95,7 +96,10 @@ class Chain:
             provider.check_configuration(userstore)
             headers += require_list(provider.credential_headers, f"credential_headers of the provider {name!r}")
         self._environ_keys = frozenset(map(environ_key, headers))
-        self._asked = [(name, provider, f"{id(provider)} {id(userstore)}") for name, provider in self.providers]
+        self._asked: list[Asked] = [
+            (name, origin_of(provider, name, userstore), provider, f"{id(provider)} {id(userstore)}", userstore)
+            for name, provider in self.providers
+        ]
 
     def has_credentials(self, request: Request) -> bool:
         """Return whether a request has any header in which credentials of this chain travel, be it a blank one.
@@ -119,15 +123,15 @@ class Chain:
         :param answers: what providers have said of it
         :param timed: whether to take down how long each of them takes
         """
-        userstore = self.userstore
         trail: Trail = []
-        for name, provider, key in self._asked:
-            said = ask(name, provider, key, request, userstore, answers, timed)
+        for asked in self._asked:
+            name, origin, provider, _, _ = asked
+            said = ask(asked, request, answers, timed)
             answer, error, identity, _, _, _ = said
             trail.append((name, said))
             if identity is not None and answer is _VERIFIED:
-                if identity.provider != name:
-                    identity = identity.vouched_by(name)
+                if identity.provider != name:  # another SecuREST object has asked it, by another name
+                    identity = read_identity(identity, name, provider, origin)
                 return _VERIFIED, trail, identity, provider, None
             if answer in _FINAL:
                 return answer, trail, None, None, error

@@ -21,7 +21,8 @@ import flask.globals
 from flask import Request, has_request_context, request
 from werkzeug.local import LocalProxy
 
-from .models import Identity, UserModel
+from .identity import Identity
+from .models import UserModel
 
 #: On a request object: how far it has come. While its hooks run: whom to ask who sent it, a function; ``None`` while
 #: that is being asked, ``False`` once it could not tell, and a :class:`Caller` once it could. From the gate on: the

@@ -15,8 +15,8 @@ from .answers import Answer, Answers, status_of
 from .authorization_providers.abstract import AbstractAuthorizationProvider, Decision, Target
 from .chain import Chain, Found
 from .errors import AuthenticationError, AuthorizationError, BackendError
+from .identity import Identity
 from .logs import forget_frames
-from .models import Identity
 from .resolution import Rule
 from .rules import Access
 from .verdict import Policy, Refusal, Verdict, make_verdict

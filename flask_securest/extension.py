@@ -14,7 +14,7 @@ from .attachment import attach, attach_to_app, require_api
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
 from .census import Route, take_census
-from .checks import require_callable, require_callable_with, require_list, require_name, require_type
+from .checks import require_callable, require_callable_with, require_list, require_type
 from .dispatching import judge_again
 from .errors import ConfigurationError
 from .guard import ApiGuard, Mode
@@ -161,10 +161,8 @@ class SecuREST:
         require_type(provider, AbstractAuthenticationProvider, "an authentication provider")
         require_callable_with(provider, "authenticate", "request", "userstore")
         require_callable_with(provider, "challenge", "realm", "error")
-        name = require_name(provider.name if name is None else name, "the name of a provider")
-        if name in self._guard.settings.providers:
-            raise ConfigurationError(f"there is a provider called {name!r} already: give this one another name=...")
-        self._guard.settings.providers[name] = provider
+        require_callable_with(provider, "find_user", "username", "issuer")
+        self._guard.settings.accounts.register(provider.name if name is None else name, provider)
         self._guard.forget_policies()
 
     @property
@@ -182,7 +180,7 @@ class SecuREST:
         if userstore is not None:
             require_type(userstore, AbstractUserstore, "userstore")
             require_callable_with(userstore, "get_user", "identifier")
-        self._guard.settings.userstore = userstore
+        self._guard.settings.accounts.userstore = userstore
         self._guard.forget_policies()
 
     @property

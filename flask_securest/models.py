@@ -1,9 +1,9 @@
-"""Whom a request may belong to: the account (:class:`User`) and the verified caller (:class:`Identity`)."""
+"""The account that a request may belong to: :class:`User`, and what else may be one."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -149,24 +149,6 @@ _NO_NAMES: frozenset[str] = frozenset()
 _NO_ATTRIBUTES = ReadOnlyDict({})
 
 
-def _collect_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return ``headers`` as pairs of name and value, without repeating what may be a secret.
-
-    :raises TypeError: they are none
-    :raises ValueError: one of them would split the response (CWE-113)
-    """
-    try:
-        pairs = tuple((name, value) for name, value in headers)
-    except (TypeError, ValueError):
-        raise TypeError("response_headers must be pairs of name and value") from None
-    for word in (word for pair in pairs for word in pair):
-        if not isinstance(word, str):
-            raise TypeError(f"response_headers must be pairs of strings, not of type {type(word).__name__}")
-        if not word.isascii() or not word.isprintable():
-            raise ValueError("response_headers have characters that no header has")
-    return pairs
-
-
 @dataclass(frozen=True, slots=True)
 class User:
     """Hold one account as the userstore knows it. It cannot be changed.
@@ -212,54 +194,3 @@ class User:
         if self.attributes is not _NO_ATTRIBUTES:
             # A store hands the same User to every request: a view that wrote into it would write into the next one's.
             object.__setattr__(self, "attributes", ReadOnlyDict(self.attributes))
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Hold a *verified* caller: who it is, who vouched for it, and what its credentials are limited to.
-
-    :param user: the account
-    :param provider: the name under which the provider that vouched is registered; the chain fills it in
-    :param scopes: ``None`` for credentials that are not limited to scopes (a password); a collection, even an
-        empty one, limits. Delegated credentials (tokens with scopes) always carry a collection.
-    :param credential_id: which of the user's credentials it was, where they have ids
-    :param app_name: the machine client that an API key belongs to
-    :param expires_at: when the credentials end; an aware ``datetime``
-    :param replaced_at: since when there are others in their place, with which they go on working until they end; the
-        client is told so (RFC 9745, RFC 8594)
-    :param response_headers: pairs of name and value that are added to the answer, for mechanisms in which the server
-        proves to the client who it is (RFC 4559); absent from ``repr``
-    :param tradable: whether the credentials may be traded for a token; not if they are good under conditions that the
-        token would be without, such as certain networks
-    :raises TypeError: ``user`` is no user, ``scopes="read"``, a time that is no ``datetime``, or headers that are none
-    :raises ValueError: a time without a time zone
-    """
-
-    user: UserModel
-    provider: str | None = None
-    scopes: Collection[str] | None = field(default=None, kw_only=True)
-    credential_id: str | None = field(default=None, kw_only=True)
-    app_name: str | None = field(default=None, kw_only=True)
-    expires_at: datetime | None = field(default=None, kw_only=True)
-    replaced_at: datetime | None = field(default=None, kw_only=True)
-    response_headers: Collection[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
-    tradable: bool = field(default=True, kw_only=True)
-
-    def __post_init__(self) -> None:
-        """Check what a provider has said: a mistake here would be a caller with the wrong rights."""
-        require_user(self.user)
-        if self.scopes is not None:
-            object.__setattr__(self, "scopes", collect_names(self.scopes, what="scopes"))
-        if self.expires_at is not None:
-            require_aware(self.expires_at, "expires_at")
-        if self.replaced_at is not None:
-            require_aware(self.replaced_at, "replaced_at")
-        if self.response_headers:
-            object.__setattr__(self, "response_headers", _collect_headers(self.response_headers))
-
-    def vouched_by(self, provider: str) -> Identity:
-        """Return this identity with the name of the provider that vouched for it.
-
-        :param provider: the registered name
-        """
-        return replace(self, provider=provider)

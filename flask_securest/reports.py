@@ -13,8 +13,8 @@ from werkzeug.wrappers import Request
 
 from .decision import FixedPolicy
 from .errors import ConfigurationError
+from .identity import Identity
 from .logs import get_logger, message_of
-from .models import Identity
 from .responses import add_identity_headers
 from .signals import (
     replaced_credentials_used,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .authorization_providers.abstract import Decision
-from .models import Identity
+from .identity import Identity
 
 
 @dataclass(frozen=True, slots=True)

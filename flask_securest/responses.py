@@ -26,8 +26,8 @@ from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import read_authorization
 from .chain import Chain
 from .errors import BadCredentialsError
+from .identity import Identity
 from .logs import get_logger
-from .models import Identity
 from .verdict import Verdict
 
 _log = get_logger(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .accounts import Accounts
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
 from .chain import Chain
@@ -19,10 +20,19 @@ class Settings:
     """Hold the providers, the userstore and the authorization provider, and the chains that are made of them."""
 
     def __init__(self) -> None:
-        self.providers: dict[str, AbstractAuthenticationProvider] = {}
-        self.userstore: AbstractUserstore | None = None
+        self.accounts = Accounts()
         self.authorization_provider: AbstractAuthorizationProvider | None = None
         self.chains: Chains = {}
+
+    @property
+    def providers(self) -> dict[str, AbstractAuthenticationProvider]:
+        """Return the providers of the default chain, by their names."""
+        return self.accounts.registered
+
+    @property
+    def userstore(self) -> AbstractUserstore | None:
+        """Return the API's userstore."""
+        return self.accounts.userstore
 
     def forget_chains(self) -> None:
         """Make all chains anew."""
@@ -41,6 +51,8 @@ class Settings:
         key = tuple((name, id(provider)) for name, provider in providers)
         chain = chains.get(key)
         if chain is None:
+            for _, provider in providers:
+                provider.connect(self.accounts)
             chain = chains[key] = Chain(providers, userstore)
         return chain
 
@@ -74,7 +86,7 @@ class Settings:
             if provider is authenticator or name == authenticator:
                 return [(name, provider)]
         if isinstance(authenticator, AbstractAuthenticationProvider):
-            return [(authenticator.name, authenticator)]
+            return [(self.accounts.name_unregistered(authenticator), authenticator)]
         raise ConfigurationError(
             f"authenticators names the provider {authenticator!r}, which is not registered; registered: "
             f"{', '.join(self.providers) or 'none'}"

@@ -11,8 +11,8 @@ from .answers import Answer
 from .authorization_providers.abstract import Target
 from .chain import Chain, Found, Outcome
 from .current import ANONYMOUS, Caller, InForce
+from .identity import Identity
 from .logs import message_of
-from .models import Identity
 
 
 class Verdict(InForce):

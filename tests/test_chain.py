@@ -64,7 +64,7 @@ def test_a_user_or_an_identity_is_a_yes_and_ends_the_chain(answer):
 def test_an_identity_is_passed_on_with_all_it_says():
     outcome, _ = ask(Identity(ALICE, scopes=["read"], credential_id="7", app_name="ci", expires_at=LATER))
     assert outcome.identity == Identity(
-        ALICE, "p0", scopes=["read"], credential_id="7", app_name="ci", expires_at=LATER
+        ALICE, "p0", scopes=["read"], credential_id="7", app_name="ci", expires_at=LATER, origin="p0"
     )
 
 

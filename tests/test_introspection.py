@@ -23,10 +23,10 @@ from flask_securest.authentication_providers import TokenAuthenticator
 from flask_securest.authentication_providers.introspection import IntrospectionAuthenticator
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import BackendError, ConfigurationError, ExpiredCredentialsError
+from flask_securest.identity import Identity
 from flask_securest.introspection.answer import Answer as Introspected
 from flask_securest.introspection.answer import Expected, Refusal, read_answer
 from flask_securest.introspection.cache import IntrospectionCache
-from flask_securest.models import Identity
 from flask_securest.testing import AuthenticationProviderContract, make_request
 from flask_securest.testing_stores import run_in_threads
 from flask_securest.userstores import SimpleUserstore
@@ -660,7 +660,7 @@ class TestManyAtOnce:
         """It may be from before the token was revoked, and its thread, say, was held up."""
         cache = IntrospectionCache(5, 60, 10, patience=5)
         held_up, asked = threading.Event(), threading.Event()
-        good = Introspected("alice", frozenset(), frozenset(), None, None, None)
+        good = Introspected("alice", frozenset(), frozenset(), None, None, None, {})
         revoked = Refusal("revoked")
 
         def ask_slowly():

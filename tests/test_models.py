@@ -146,9 +146,9 @@ def test_an_identity_keeps_everything_but_its_provider_when_another_vouches():
     expires_at = datetime.now(timezone.utc)
     identity = Identity(
         User("alice"), "a", scopes=["read"], credential_id="7", app_name="app", expires_at=expires_at
-    ).vouched_by("b")
+    ).vouched_by("b", "b:acme")
     assert identity == Identity(
-        User("alice"), "b", scopes=["read"], credential_id="7", app_name="app", expires_at=expires_at
+        User("alice"), "b", scopes=["read"], credential_id="7", app_name="app", expires_at=expires_at, origin="b:acme"
     )
 
 
@@ -174,4 +174,6 @@ def test_a_subclass_of_identity_stays_one_when_it_is_vouched_for():
     class Rich(Identity):
         tenant: str = "none"
 
-    assert Rich(User("alice"), tenant="acme").vouched_by("token") == Rich(User("alice"), "token", tenant="acme")
+    assert Rich(User("alice"), tenant="acme").vouched_by("token", None) == Rich(
+        User("alice"), "token", tenant="acme", origin=None
+    )

@@ -256,11 +256,32 @@ class TestAuthenticators:
         assert app.test_client().get("/one").json["provider"] == "registered"
         assert app.test_client().get("/two").json["provider"] == "other"
 
-    def test_an_extension_of_the_same_name_replaces_nobody(self):
+    def test_an_extension_of_the_same_name_replaces_nobody(self, caplog):
+        """Each would vouch for the accounts of the other."""
         extra = HeaderApiKeyAuthenticator("X-Admin-Key")
         extra.register_key("admin-key", "admin")
         resource = authenticators(USE_DEFAULT, extra)(new_who())
-        assert statuses(resource, {}, with_key(), {"X-Admin-Key": "admin-key"}) == [401, 200, 200]
+        assert statuses(resource, {}, with_key(), {"X-Admin-Key": "admin-key"}) == [500, 500, 500]
+        assert "there is a provider called 'api-key' already, a HeaderApiKeyAuthenticator" in caplog.text
+
+    def test_two_extensions_of_one_name_are_an_error(self, caplog):
+        first, second = HeaderApiKeyAuthenticator("X-A", name="extra"), HeaderApiKeyAuthenticator("X-B", name="extra")
+        app, _, _ = secured(
+            authenticators(first)(new_who("First")), authenticators(second)(new_who("Second")), providers=[]
+        )
+        client = app.test_client()
+        assert [client.get(path).status_code for path in ("/first", "/second", "/first")] == [401, 500, 401]
+        assert "there is a provider called 'extra' already" in caplog.text
+
+    @pytest.mark.parametrize("name", ["?", "a:b", ":", ""])
+    def test_an_extension_has_a_name_that_can_be_an_origin(self, name, caplog):
+        class Named(Scripted.__base__):
+            def authenticate(self, request, userstore): ...
+
+        provider = Named()
+        provider.name = name
+        assert statuses(authenticators(provider)(new_who()), {}) == [500]
+        assert "the name of a provider must" in caplog.text
 
     def test_a_chain_of_its_own_needs_no_default(self):
         assert statuses(authenticators(api_key())(new_who()), {}, with_key(), providers=[]) == [401, 200]
@@ -495,7 +516,7 @@ def test_the_census_lists_what_every_method_asks_for_and_where_that_is_written()
 
         def head(self): ...
 
-    @authenticators(USE_DEFAULT, Scripted(name="extra"))
+    @authenticators(USE_DEFAULT, Scripted(name="more"))
     class Extended(Resource):
         def post(self): ...
 
@@ -504,7 +525,7 @@ def test_the_census_lists_what_every_method_asks_for_and_where_that_is_written()
     everybody = ("api-key", "password", "token")
     here = "test_the_census_lists_what_every_method_asks_for_and_where_that_is_written.<locals>"
     assert [tuple(route) for route in securest.route_census()] == [
-        ("/extended", "POST", "extended", "closed", (*everybody, "extra"), "", "", "default"),
+        ("/extended", "POST", "extended", "closed", (*everybody, "more"), "", "", "default"),
         ("/search", "GET", "search", "optional", everybody, "", "", f"{here}.Search (class)"),
         ("/search", "HEAD", "search", "optional", everybody, "", "", f"{here}.Search (class)"),
         ("/todo", "GET", "todo", "closed", everybody, "role 'admin'", "", "default"),
@@ -638,13 +659,14 @@ class TestProvidersAreToldApartByIdentity:
         class Keys(Scripted.__base__):
             header: str
             keys: frozenset = dataclasses.field(compare=False)
+            name: str = dataclasses.field(default="keys", compare=False)
             credential_headers = ("X-Key",)
 
             def authenticate(self, request, userstore):
                 key = request.headers.get(self.header)
                 return User(key) if key in self.keys else None
 
-        users, admins = Keys("X-Key", frozenset({"user-key"})), Keys("X-Key", frozenset({"admin-key"}))
+        users, admins = Keys("X-Key", frozenset({"user-key"})), Keys("X-Key", frozenset({"admin-key"}), "admins")
         assert users == admins
         Admin = authenticators(admins)(new_who("Admin"))
         client = secured(new_who(), Admin, providers=[users])[0].test_client()

@@ -13,10 +13,11 @@ from werkzeug.wrappers import Request
 from ..checks import require_name, require_type
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ..identity import UNSET, Identity
 from ..keystores.abstract import AbstractKeystore
 from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
-from ..models import Identity, User, UserModel, limit_scopes, require_user
+from ..models import User, UserModel, limit_scopes, require_user
 from ..userstores.abstract import AbstractUserstore
 from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
@@ -34,6 +35,8 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
     :param name: how the provider is called in rules, identities and logs
     :raises ConfigurationError: what is no header name, or no keystore
     """
+
+    looks_up_accounts = True
 
     def __init__(
         self, header: str = "X-API-Key", *, keystore: AbstractKeystore | None = None, name: str = "api-key"
@@ -71,7 +74,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
                 f"{MAX_CREDENTIALS_BYTES} bytes long: no header can carry it otherwise"
             )
         require_name(app_name, "app_name")
-        identity = self._identities.setdefault(app_name, Identity(User(app_name), self.name, app_name=app_name))
+        identity = self._identities.setdefault(app_name, _identify_app(app_name, self.name))
         for sent in _spellings(key):
             digest = blake2s(self._secret + sent).digest()
             _, known = self._clients.get(digest, (digest, identity))
@@ -138,7 +141,12 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
             expires_at=expires_at,
             replaced_at=key.rotated_at if former else None,
             tradable=not key.networks,
+            origin=UNSET if key.owner is None else None,
         )
+
+
+def _identify_app(app_name: str, provider: str) -> Identity:
+    return Identity(User(app_name), provider, app_name=app_name, origin=provider)
 
 
 def _end_of(key: ApiKey, *, former: bool) -> datetime | None:

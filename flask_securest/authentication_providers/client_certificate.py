@@ -16,7 +16,8 @@ from werkzeug.wrappers import Request
 
 from ..checks import require_name, require_type
 from ..errors import BadCredentialsError, ConfigurationError
-from ..models import Identity, User
+from ..identity import Identity
+from ..models import User
 from ..userstores.abstract import AbstractUserstore
 from ..x509.certificate import NAME_KINDS, Certificate, CertificateReader
 from ..x509.names import DistinguishedName, find_values, parse_dn
@@ -48,6 +49,8 @@ class ClientCertificateAuthenticator(AbstractAuthenticationProvider):
     :raises ConfigurationError: an argument that cannot be used
     :raises MissingDependencyError: cryptography is not installed, for anything but subjects
     """
+
+    uses_api_userstore = True
 
     def __init__(
         self,

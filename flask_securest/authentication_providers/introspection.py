@@ -17,11 +17,12 @@ from werkzeug.wrappers import Request
 
 from ..checks import require_list, require_name
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ..identity import Identity
 from ..introspection.answer import LAST_SECOND, Answer, Expected, Refusal, read_answer
 from ..introspection.cache import IntrospectionCache
 from ..introspection.endpoint import IntrospectionEndpoint
 from ..jwts.claims import ClaimMapping
-from ..models import Identity, User, limit_scopes, require_user
+from ..models import User, limit_scopes, require_user
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import format_challenge, read_authorization
@@ -71,6 +72,8 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
     """
 
     credentials_are_tokens = True
+
+    uses_api_userstore = True
 
     def __init__(
         self,
@@ -159,6 +162,7 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
             credential_id=answer.token_id,
             app_name=answer.client_id,
             expires_at=None if ends_at is None else datetime.fromtimestamp(ends_at, timezone.utc),
+            claims=answer.claims,
         )
 
 

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request
 
 from ..checks import require_name
 from ..errors import BadCredentialsError, ConfigurationError
+from ..identity import Identity
 from ..jwts.claims import ClaimMapping, read_name, read_roles, read_scopes, read_text
 from ..jwts.document import FetchOptions, KeyDocument
 from ..jwts.format import parse_token
@@ -21,7 +22,7 @@ from ..jwts.jwk import require_key, require_key_set
 from ..jwts.jwks import RemoteKeys
 from ..jwts.keys import ALGORITHMS, KeySource, import_jwt
 from ..jwts.policy import make_claims_policy, make_header_policy, require_names
-from ..models import Identity, User, UserModel, limit_scopes, require_user
+from ..models import User, UserModel, limit_scopes, require_user
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import environ_key, format_challenge, read_authorization, read_header
@@ -67,6 +68,8 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
     """
 
     credentials_are_tokens = True
+
+    uses_api_userstore = True
 
     def __init__(
         self,
@@ -139,6 +142,7 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
             credential_id=credential_id,
             app_name=app_name,
             expires_at=expires_at,
+            claims=token.claims,
         )
 
     def challenge(self, realm: str, error: str | None = None) -> str:

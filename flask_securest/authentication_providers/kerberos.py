@@ -16,7 +16,8 @@ from werkzeug.wrappers import Request
 from ..checks import require_list, require_name
 from ..errors import BadCredentialsError, ConfigurationError
 from ..gss import Acceptor
-from ..models import Identity, User
+from ..identity import UNSET, Identity
+from ..models import User
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 
@@ -51,6 +52,7 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
     """
 
     one_time = True
+    uses_api_userstore = True
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
             )
         self.principal = principal
         self.realms = _read_realms(realms, service["realm"])
+        self._names_realms = realms is not None
         self._user_of_principal = _read_mapping(user_of_principal, self.realms)
         if channel_bindings is not None and not callable(channel_bindings):
             raise ConfigurationError(
@@ -95,14 +98,17 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
         if token is None:
             return None
         accepted = self._acceptor.accept(token, self._find_bindings(request))
-        username = self._find_username(accepted.principal)
+        username, realm = self._find_username(accepted.principal)
         user = User(username) if userstore is None else userstore.get_user(username)
         if user is None:
             raise BadCredentialsError("a ticket of somebody who is no user here")
         headers: tuple[tuple[str, str], ...] = ()
         if accepted.answer:
             headers = (("WWW-Authenticate", "Negotiate " + base64.b64encode(accepted.answer).decode("ascii")),)
-        return Identity(user, self.name, expires_at=accepted.expires_at, response_headers=headers)
+        # Whoever lists realms may list another one tomorrow: its alice is somebody else.
+        origin = f"{self.name}:{realm}" if self._names_realms and userstore is None else UNSET
+        ends = accepted.expires_at
+        return Identity(user, self.name, expires_at=ends, response_headers=headers, origin=origin)
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return ``Negotiate``, which has no parameters (RFC 4559, section 4.1)."""
@@ -114,8 +120,8 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
             raise TypeError('channel_bindings must return bytes such as b"tls-server-end-point:...", or None')
         return bindings
 
-    def _find_username(self, principal: str) -> str:
-        """Return the name of the user that a principal is.
+    def _find_username(self, principal: str) -> tuple[str, str]:
+        """Return the name of the user that a principal is, and the principal's realm.
 
         :raises BadCredentialsError: nobody
         """
@@ -132,7 +138,7 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
             raise BadCredentialsError("a ticket of somebody who is nobody's user here")
         if not isinstance(username, str) or not username:
             raise TypeError("user_of_principal must return a name, not empty, or None")
-        return username
+        return username, parts[2]
 
 
 def _read_token(request: Request) -> bytes | None:

@@ -33,6 +33,8 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
     :raises ConfigurationError: ``password_hasher`` or ``userstore`` is none
     """
 
+    uses_api_userstore = True
+
     def __init__(
         self,
         *,

@@ -15,8 +15,9 @@ from werkzeug.wrappers import Request
 from ..checks import require_list, require_name, require_seconds, require_type
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ..identity import Identity
 from ..jwts.format import is_jwt
-from ..models import Identity, User, UserModel, limit_scopes, require_user, scopes_of
+from ..models import User, UserModel, limit_scopes, require_user, scopes_of
 from ..signals import refresh_token_reused
 from ..signed_tokens import Claims, make_signer, read_token, write_token
 from ..tokenstores.abstract import AbstractTokenstore
@@ -58,6 +59,7 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
     """
 
     credentials_are_tokens = True
+    looks_up_accounts = True
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..models import Identity
+from ..identity import Identity
 
 
 @dataclass(frozen=True, slots=True)

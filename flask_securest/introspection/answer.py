@@ -55,6 +55,7 @@ class Answer(NamedTuple):
     token_id: str | None
     client_id: str | None
     ends_at: float | None
+    claims: dict[str, Any]
 
 
 class Refusal(NamedTuple):
@@ -91,7 +92,7 @@ def read_answer(body: bytes, expected: Expected) -> Answer | Refusal:
         roles = read_roles(said, expected.roles_claim)
     except BadCredentialsError:
         return Refusal("a token of which the answer has no roles where they should be (roles_claim)")
-    return Answer(username, roles, _read_scopes(said), names[1], names[2], _read_time(said, "exp"))
+    return Answer(username, roles, _read_scopes(said), names[1], names[2], _read_time(said, "exp"), said)
 
 
 def _find_problem(said: dict[str, Any], expected: Expected) -> Refusal | None:

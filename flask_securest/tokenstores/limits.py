@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ..models import Identity, collect_names
+from ..identity import Identity
+from ..models import collect_names
 
 
 class Tokens(NamedTuple):
