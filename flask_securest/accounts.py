@@ -5,28 +5,84 @@ What provider a user comes from decides its origin. Tokens, sessions and keys ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from weakref import WeakSet
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar, cast
+from weakref import WeakKeyDictionary, WeakSet
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .checks import require_name
 from .errors import ConfigurationError
-from .identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin
+from .identity import UNKNOWN_ORIGIN, Origin
 from .models import UserModel, require_user
 from .userstores.abstract import AbstractUserstore
 
 
-class Accounts:
+class _ClassName:
+    """Be the name of whatever class it is looked up on, until the class or the instance sets one of its own."""
+
+    def __get__(self, instance: object, owner: type) -> str:
+        return owner.__name__
+
+
+class AccountSource:
+    """Be the part of a provider that knows where its users live, and can look them up without a request."""
+
+    #: How the provider is called in rules, identities and logs, unless another name is given where it is
+    #: registered.
+    name: str = cast(str, _ClassName())
+
+    #: Whether the users that it answers with are those of the API's userstore, where there is one. It does not count
+    #: for a subclass that overrides :meth:`authenticate`, unless its own body says it.
+    uses_api_userstore: bool = False
+
+    #: Whether it answers with accounts of others, of which it knows the origin because it has looked them up there.
+    looks_up_accounts: bool = False
+
+    def find_user(self, username: str, issuer: str | None = None) -> UserModel | None:
+        """Return a user of this provider as it is now, for a token or a key that belongs to it.
+
+        Write it if the provider has users of its own: without it, its callers can have no tokens. By default the user
+        is looked up in ``self.userstore``, if there is one.
+
+        :param username: the name
+        :param issuer: which of the provider's issuers the user is of, if its identities have the origin ``name:issuer``
+        :returns: the user; ``None`` if there is none, or not any more
+        :raises BackendError: it cannot be told now
+        """
+        own = getattr(self, "userstore", None)
+        return own.get_user(username) if issuer is None and isinstance(own, AbstractUserstore) else None
+
+    def find_credential(self, credential_id: str) -> bool:
+        """Return whether credentials are still good, for a token that was issued for them and ends with them.
+
+        Write it if callers that are no users, such as applications, may have tokens, or if credentials can be revoked.
+
+        :param credential_id: the ``credential_id`` of the identity
+        :raises BackendError: it cannot be told now
+        """
+        return False
+
+    def connect(self, accounts: Accounts[Any]) -> None:
+        """Take note of where accounts live, when a ``SecuREST`` object is going to ask this provider.
+
+        :param accounts: those accounts
+        :raises ConfigurationError: it serves another one already, which cannot be brought together with this one
+        """
+
+
+_Source = TypeVar("_Source", bound=AccountSource)
+
+
+class Accounts(Generic[_Source]):
     """Hold where the accounts of one ``SecuREST`` object live: its userstore, and its providers by their names."""
 
     def __init__(self) -> None:
         self.userstore: AbstractUserstore | None = None
         #: The providers of the default chain.
-        self.registered: dict[str, AbstractAuthenticationProvider] = {}
+        self.registered: dict[str, _Source] = {}
         #: Those that only rules name.
-        self._unregistered: dict[str, AbstractAuthenticationProvider] = {}
+        self._unregistered: dict[str, _Source] = {}
 
-    def register(self, name: str, provider: AbstractAuthenticationProvider) -> None:
+    def register(self, name: str, provider: _Source) -> None:
         """Append a provider to the default chain.
 
         :param name: how it is called
@@ -40,7 +96,7 @@ class Accounts:
         provider.connect(self)
         self.registered[name] = provider
 
-    def name_unregistered(self, provider: AbstractAuthenticationProvider) -> str:
+    def name_unregistered(self, provider: _Source) -> str:
         """Return how a provider is called that a rule has brought along.
 
         :param provider: the provider
@@ -52,7 +108,7 @@ class Accounts:
             self._unregistered[name] = provider
         return name
 
-    def find_provider(self, name: str) -> AbstractAuthenticationProvider | None:
+    def find_provider(self, name: str) -> _Source | None:
         """Return the provider of this name, registered or not.
 
         :param name: the name
@@ -85,12 +141,12 @@ class Accounts:
         # Some stores find "Root" for "root": that is not the account that was asked for.
         return None if found is None else require_user(found)
 
-    def providers(self) -> Iterator[tuple[str, AbstractAuthenticationProvider]]:
+    def providers(self) -> Iterator[tuple[str, _Source]]:
         """Yield all providers by their names."""
         yield from self.registered.items()
         yield from self._unregistered.items()
 
-    def _require_free(self, name: str, provider: AbstractAuthenticationProvider) -> None:
+    def _require_free(self, name: str, provider: _Source) -> None:
         """Raise if a provider cannot have this name.
 
         :raises ConfigurationError: says which other one has it
@@ -118,9 +174,9 @@ class KnownAccounts:
 
     def __init__(self) -> None:
         # Weakly: an application that is thrown away, as tests do, must not contradict the next one.
-        self._all: WeakSet[Accounts] = WeakSet()
+        self._all: WeakSet[Accounts[Any]] = WeakSet()
 
-    def connect(self, accounts: Accounts, what: str) -> None:
+    def connect(self, accounts: Accounts[Any], what: str) -> None:
         """Take note of some more.
 
         :param accounts: those
@@ -132,19 +188,43 @@ class KnownAccounts:
                 _require_agreement(known, accounts, what)
         self._all.add(accounts)
 
-    def find_with(self, origin: Origin) -> Accounts | None:
+    def find_with(self, origin: Origin) -> Accounts[Any] | None:
         """Return those in which accounts of an origin can be looked up; ``None`` if there are none.
 
         :param origin: the origin
         """
         return next((accounts for accounts in list(self._all) if accounts.can_find(origin)), None)
 
+    def find_credentials(self, name: str) -> Callable[[str], bool] | None:
+        """Return the function that tells whether credentials of a provider are still good; ``None`` if it has none.
+
+        :param name: the registered name of the provider
+        """
+        for accounts in list(self._all):
+            provider = accounts.find_provider(name)
+            if provider is not None and _tells_of_credentials(provider):
+                find: Callable[[str], bool] = provider.find_credential
+                return find
+        return None
+
     def find_userstore(self) -> AbstractUserstore | None:
         """Return the userstore of the API, as far as that is known."""
         return next((accounts.userstore for accounts in list(self._all)), None)
 
 
-def _require_agreement(one: Accounts, other: Accounts, what: str) -> None:
+#: What each tokenstore is connected to: two authenticators, of two applications, may have the same one.
+_OF_STORES: WeakKeyDictionary[object, KnownAccounts] = WeakKeyDictionary()
+
+
+def known_accounts_of(store: object) -> KnownAccounts:
+    """Return what a tokenstore is connected to.
+
+    :param store: the store
+    """
+    return _OF_STORES.setdefault(store, KnownAccounts())
+
+
+def _require_agreement(one: Accounts[Any], other: Accounts[Any], what: str) -> None:
     """Raise if two ``SecuREST`` objects disagree on who is who.
 
     :raises ConfigurationError: says about what
@@ -163,69 +243,14 @@ def _require_agreement(one: Accounts, other: Accounts, what: str) -> None:
             )
 
 
-def has_accounts(provider: AbstractAuthenticationProvider) -> bool:
+def _tells_of_credentials(provider: AccountSource) -> bool:
+    return type(provider).find_credential is not AccountSource.find_credential
+
+
+def has_accounts(provider: AccountSource) -> bool:
     """Return whether a provider can look up users of its own.
 
     :param provider: the provider
     """
-    finds = type(provider).find_user is not AbstractAuthenticationProvider.find_user
+    finds = type(provider).find_user is not AccountSource.find_user
     return finds or "find_user" in vars(provider) or isinstance(getattr(provider, "userstore", None), AbstractUserstore)
-
-
-def origin_of(provider: AbstractAuthenticationProvider, name: str, userstore: AbstractUserstore | None) -> Origin:
-    """Return where the users of a provider live, if it does not say so itself.
-
-    :param provider: the provider
-    :param name: how it is called here
-    :param userstore: the API's userstore
-    """
-    if userstore is None:
-        return name
-    own: object = getattr(provider, "userstore", None)
-    return None if own is userstore or (own is None and _uses_api_userstore(provider)) else name
-
-
-def _uses_api_userstore(provider: AbstractAuthenticationProvider) -> bool:
-    """Return whether a provider says that its users are those of the API's userstore.
-
-    What a class says of its ``authenticate`` says nothing of that of a subclass, which may make up users.
-    """
-    if not provider.uses_api_userstore:
-        return False
-    if "uses_api_userstore" in vars(provider):
-        return True
-    for owner in type(provider).__mro__:
-        if "uses_api_userstore" in vars(owner):
-            return True
-        if "authenticate" in vars(owner):
-            return False
-    return False
-
-
-def read_identity(said: object, name: str, provider: AbstractAuthenticationProvider, origin: Origin) -> Identity:
-    """Return the identity that a provider has vouched for, with its origin.
-
-    :param said: what it has answered
-    :param name: how it is called here
-    :param provider: the provider
-    :param origin: where its users live, if it does not say so itself
-    :raises TypeError: what was said is no user
-    :raises ValueError: an account that this provider cannot vouch for
-    """
-    if not isinstance(said, Identity):
-        return Identity(require_user(said), name, origin=origin)
-    given = said.origin
-    if given is UNSET:
-        given = origin
-    elif isinstance(given, str) and given != origin and (said.app_name is not None or not provider.looks_up_accounts):
-        # It knows itself by its own name, and may be registered under another.
-        vouching, colon, issuer = given.partition(":")
-        if vouching in (provider.name, said.provider):
-            given = f"{name}{colon}{issuer}"
-    if given != origin and not provider.looks_up_accounts and (given is None or given.partition(":")[0] != name):
-        # A provider that could name any origin could let its users be the administrators of another one (CWE-287).
-        raise ValueError(
-            f"the provider {name!r} has answered with an account of the origin {given!r}, and can vouch for its own "
-            f"only: {name!r}, {name + ':issuer'!r}, or None where it says uses_api_userstore"
-        )
-    return said if said.provider == name and said.origin == given else said.vouched_by(name, given)

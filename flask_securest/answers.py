@@ -14,11 +14,11 @@ from time import perf_counter
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
-from .accounts import read_identity
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .errors import AccountStatusError, AuthenticationError, BackendError, ExpiredCredentialsError
 from .identity import Identity, Origin
 from .logs import forget_frames
+from .origins import read_identity
 from .userstores.abstract import AbstractUserstore
 
 
@@ -37,6 +37,7 @@ class Answer(enum.Enum):
 # On every request's way; looking an enum's member up costs more than the rest of a line.
 _VERIFIED = Answer.VERIFIED
 _NO_CREDENTIALS = Answer.NO_CREDENTIALS
+_BACKEND_DOWN = Answer.BACKEND_DOWN
 
 #: On a request: what has been answered, by provider and userstore.
 ANSWERS = "_flask_securest_answers"
@@ -54,25 +55,17 @@ _ANSWERED = Condition()
 _WAITING: list[Key] = []
 
 
-#: What a provider has said of a request: the answer; the error that it comes from; the caller, if it is VERIFIED; how
-#: long it took, ``None`` where nobody wanted to know; and who was asked, with which userstore. Those two are held, so
-#: that their ``id`` is nobody else's meanwhile. It is a bare tuple, which costs a quarter to make.
-Said = tuple[
-    Answer,
-    "Exception | None",
-    "Identity | None",
-    "float | None",
-    AbstractAuthenticationProvider,
-    "AbstractUserstore | None",
-]
-
-#: By provider and userstore: what has been said, or which thread is asking.
-Answers = dict[Key, Said | int]
-
-
 #: Whom a chain asks: the name; where its users live, if it does not say so itself; the provider; what its answer is
 #: kept by; and the userstore that it is given.
 Asked = tuple[str, Origin, AbstractAuthenticationProvider, Key, "AbstractUserstore | None"]
+
+#: What a provider has said of a request: the answer; the error that it comes from; the caller, if it is VERIFIED; how
+#: long it took, ``None`` where nobody wanted to know; and who was asked. The provider and the userstore are held by it,
+#: so that their ``id`` is nobody else's meanwhile. It is a bare tuple, which costs a quarter to make.
+Said = tuple[Answer, "Exception | None", "Identity | None", "float | None", Asked]
+
+#: By provider and userstore: what has been said, or which thread is asking.
+Answers = dict[Key, Said | int]
 
 
 def ask(asked: Asked, request: Request, answers: Answers, timed: object) -> Said:
@@ -89,10 +82,10 @@ def ask(asked: Asked, request: Request, answers: Answers, timed: object) -> Said
     # already, further up: its number is then equal, and another object.
     known = answers.setdefault(key, thread)
     if known is not thread:
-        return _wait(provider, key, userstore, answers, known) if type(known) is int else known  # type: ignore[return-value]
+        return _wait(asked, answers, known) if type(known) is int else known  # type: ignore[return-value]
     started = perf_counter() if timed else None
     identity = error = None
-    answer = Answer.BACKEND_DOWN  # for those who wait, if asking is broken off
+    answer = _BACKEND_DOWN  # for those who wait, if asking is broken off
     try:
         try:
             found = provider.authenticate(request, userstore)
@@ -111,7 +104,7 @@ def ask(asked: Asked, request: Request, answers: Answers, timed: object) -> Said
         # After the except block, for whoever calls us may be handling an error of its own.
         answer = _read_error(error) if error is not None else _NO_CREDENTIALS if identity is None else _VERIFIED
     finally:
-        said = (answer, error, identity, started and perf_counter() - started, provider, userstore)
+        said = (answer, error, identity, started and perf_counter() - started, asked)
         answers[key] = said
         # Whoever waits counts itself first, and then looks whether it still has to.
         if _WAITING:
@@ -120,19 +113,14 @@ def ask(asked: Asked, request: Request, answers: Answers, timed: object) -> Said
     return said
 
 
-def _wait(
-    provider: AbstractAuthenticationProvider,
-    key: Key,
-    userstore: AbstractUserstore | None,
-    answers: Answers,
-    thread: int,
-) -> Said:
+def _wait(asked: Asked, answers: Answers, thread: int) -> Said:
     """Return what a provider says, when another thread of the same request has asked."""
+    _, _, provider, key, _ = asked
     name = type(provider).__name__
     if thread == get_ident():
         # It would wait for itself. The provider or its userstore has called a view that is guarded by it.
         bug = RuntimeError(f"{name} was asked about a request while it was being asked")
-        return Answer.BUG, bug, None, None, provider, userstore
+        return Answer.BUG, bug, None, None, asked
     _WAITING.append(key)
     try:
         with _ANSWERED:
@@ -143,7 +131,7 @@ def _wait(
     if isinstance(said, tuple):
         return said
     down = BackendError(f"{name} has not answered for {_MOST_SECONDS} seconds")
-    return Answer.BACKEND_DOWN, down, None, None, provider, userstore
+    return Answer.BACKEND_DOWN, down, None, None, asked
 
 
 def forget_unable(request: Request) -> None:
@@ -157,7 +145,7 @@ def forget_unable(request: Request) -> None:
     for key, said in list(answers.items()):
         if not isinstance(said, tuple):
             continue
-        answer, error, _, _, provider, _ = said
+        answer, error, _, _, (_, _, provider, _, _) = said
         if answer in (Answer.BACKEND_DOWN, Answer.BUG) and not provider.one_time:
             del answers[key]
             if error is not None:

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from werkzeug.wrappers import Request
 
-from .accounts import origin_of, read_identity
 from .answers import ANSWERS, Answer, Answers, Asked, Said, ask
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
 from .checks import require_list
 from .errors import ConfigurationError
 from .identity import Identity
+from .origins import origin_of, read_identity
 from .userstores.abstract import AbstractUserstore
 
 # On every request's way; looking an enum's member up costs more than the rest of a line.
@@ -70,7 +70,7 @@ class Outcome:
     @property
     def attempts(self) -> list[Attempt]:
         """Return who was asked and what each has answered, in this order."""
-        return [Attempt(name, answer, error, seconds) for name, (answer, error, _, seconds, _, _) in self.trail]
+        return [Attempt(name, answer, error, seconds) for name, (answer, error, _, seconds, _) in self.trail]
 
 
 class Chain:
@@ -127,7 +127,7 @@ class Chain:
         for asked in self._asked:
             name, origin, provider, _, _ = asked
             said = ask(asked, request, answers, timed)
-            answer, error, identity, _, _, _ = said
+            answer, error, identity, _, _ = said
             trail.append((name, said))
             if identity is not None and answer is _VERIFIED:
                 if identity.provider != name:  # another SecuREST object has asked it, by another name

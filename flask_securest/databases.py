@@ -9,7 +9,7 @@ import contextlib
 import time
 import weakref
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
@@ -134,9 +134,7 @@ class Database:
         """
 
         def create(connection: Connection) -> int:
-            if connection.dialect.name == "postgresql":
-                # Of two processes that start at once one waits, instead of failing half-way.
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+            _lock_schema(connection)
             _SCHEMA.create_all(connection)
             found = connection.scalar(sa.select(_VERSIONS.c.version).where(_VERSIONS.c.component == component))
             if found is None:
@@ -156,6 +154,46 @@ class Database:
                 f"the tables of {component} are of version {found}, which a newer release has made; "
                 f"this one knows {version}"
             )
+
+    def upgrade_schema(self, tables: sa.MetaData) -> None:
+        """Add what tables of a former release have not: the columns tell, and each may be added at any time.
+
+        The number of the version is not raised: the former release, which may run at the same time, refuses a higher
+        one.
+
+        :param tables: the tables
+        :raises BackendError: the database is down, or does not allow it
+        """
+
+        def upgrade(connection: Connection) -> None:
+            _lock_schema(connection)
+            absent, columns = _missing(connection, tables)
+            tables.create_all(connection, absent)
+            for column in columns:
+                added = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                table = connection.dialect.identifier_preparer.format_table(column.table)
+                connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {added}"))
+
+        if any(self.read(lambda connection: _missing(connection, tables))):
+            self.write(upgrade)
+
+
+def _lock_schema(connection: Connection) -> None:
+    """Let other processes wait that start at the same moment, instead of failing half-way."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+
+
+def _missing(connection: Connection, tables: sa.MetaData) -> tuple[list[sa.Table], list[sa.Column[Any]]]:
+    """Return which tables and columns are not there yet."""
+    inspector = sa.inspect(connection)
+    absent = [table for table in tables.sorted_tables if not inspector.has_table(table.name)]
+    columns: list[sa.Column[Any]] = []
+    for table in tables.sorted_tables:
+        if table not in absent:
+            there = {column["name"] for column in inspector.get_columns(table.name)}
+            columns += [column for column in table.columns if column.name not in there]
+    return absent, columns
 
 
 def _begin_to_write(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.views import View
 from flask_restful import Api
 
+from .accounts import Accounts
 from .attachment import attach, attach_to_app, require_api
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
@@ -182,6 +183,11 @@ class SecuREST:
             require_callable_with(userstore, "get_user", "identifier")
         self._guard.settings.accounts.userstore = userstore
         self._guard.forget_policies()
+
+    @property
+    def accounts(self) -> Accounts[AbstractAuthenticationProvider]:
+        """Return where the accounts of this API live: its userstore, and its providers."""
+        return self._guard.settings.accounts
 
     @property
     def authorization_provider(self) -> AbstractAuthorizationProvider | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -29,7 +29,7 @@ from .decision import AnyPolicy
 from .guard import GuardedView
 from .hooks import close_answer, has_last_word, read_status
 from .preflights import has_body
-from .verdict import Refusal
+from .verdict import Refusal, Verdict
 from .wrapper import ViewFunction
 
 _NO_ARGUMENTS: Mapping[str, Any] = {}
@@ -165,7 +165,8 @@ class Gate:
             verdict = view.guard.judge(current, view, arguments)
         else:
             verdict = view.guard.decide(current, policy, arguments)
-        if isinstance(verdict, Refusal):
+        if type(verdict) is not Verdict:  # it costs a third of isinstance()
+            verdict = cast(Refusal, verdict)
             current._flask_securest_state = verdict.caller if verdict.status == 403 else ANONYMOUS
             refusal = view.guard.refuse(current, view, verdict)
             if refusal is not None:

@@ -162,7 +162,7 @@ class ApiGuard:
         :param policy: how it is decided
         :param arguments: the arguments of the view
         """
-        if isinstance(policy, FixedPolicy):
+        if policy.verdict is not None:
             return policy.verdict
         answers: Answers = request.__dict__.setdefault(ANSWERS, {})
         # Where nobody has been asked yet, nothing has been decided.
@@ -177,7 +177,7 @@ class ApiGuard:
             if identity is not None:
                 if identity.replaced_at is not None or identity.response_headers:
                     self.reporter.tell_caller(request, identity, enforced=self._enforces)
-                if not isinstance(verdict, Refusal) and (listened or _LEVELS.get(DEBUG, True)):
+                if (listened or _LEVELS.get(DEBUG, True)) and not isinstance(verdict, Refusal):
                     self.reporter.report_success(request, verdict)
         except Exception as error:
             # Whatever it was, it was not a yes.

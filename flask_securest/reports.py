@@ -21,6 +21,7 @@ from .signals import (
     request_authenticated,
     request_refused,
     request_would_be_refused,
+    send,
 )
 from .verdict import Refusal, Verdict
 
@@ -107,11 +108,7 @@ class Reporter:
         :param signal: what has happened
         :param what: what receivers get
         """
-        try:
-            signal.send(self.sender, **what)
-        except Exception:
-            with suppress(Exception):
-                _log.exception("a receiver of the signal %r failed; the request is answered as decided", signal.name)
+        send(signal, self.sender, **what)
 
     def _is_news(self, mistake: str) -> bool:
         now = monotonic()

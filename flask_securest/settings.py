@@ -20,7 +20,7 @@ class Settings:
     """Hold the providers, the userstore and the authorization provider, and the chains that are made of them."""
 
     def __init__(self) -> None:
-        self.accounts = Accounts()
+        self.accounts: Accounts[AbstractAuthenticationProvider] = Accounts()
         self.authorization_provider: AbstractAuthorizationProvider | None = None
         self.chains: Chains = {}
 

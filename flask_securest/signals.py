@@ -16,7 +16,14 @@ whose receivers have to see every caller before the Resource does: if one raises
 
 from __future__ import annotations
 
-from blinker import Namespace
+from contextlib import suppress
+from typing import Any
+
+from blinker import NamedSignal, Namespace
+
+from .logs import get_logger
+
+_log = get_logger(__name__)
 
 _signals = Namespace()
 
@@ -42,3 +49,18 @@ request_would_be_refused = _signals.signal("request-would-be-refused")
 #: is the store. Receivers get ``path``, ``reason``, and ``line`` and ``column`` (from 1), which are ``None`` where the
 #: error is not at one place. It is sent once for each such version of the file.
 userstore_file_rejected = _signals.signal("userstore-file-rejected")
+
+
+def send(signal: NamedSignal, sender: object, **what: Any) -> None:
+    """Tell whoever listens; a receiver that raises changes nothing.
+
+    :param signal: what has happened
+    :param sender: who says so
+    :param what: what receivers get
+    """
+    try:
+        signal.send(sender, **what)
+    except Exception:
+        # Nor does a log filter.
+        with suppress(Exception):
+            _log.exception("a receiver of the signal %r failed; the request is answered as decided", signal.name)

@@ -2,8 +2,13 @@
 
 They are made as itsdangerous makes them. The payload is JSON with ``sub``, the user's name; ``exp``, when it ends; and,
 where there is more to say, ``scope``, a list of what the token is limited to; ``sid``, the session that it belongs to;
-``pwd``, which changes with the user's password; and ``app``, true for an application, which is no user. ``time`` is
-that of signing; both times are in seconds since 1970. The signature is HMAC-SHA256.
+``pwd``, which changes with the user's password; ``app``, true for an application, which is no user; ``key``, the
+credentials that the token ends with, as provider, id and application; ``org``, the origin of the account, empty for the
+API's own; and ``claims``, what the application has added. ``time`` is that of signing; both times are in seconds since
+1970. The signature is HMAC-SHA256.
+
+What is signed for an account of another origin has another salt: a release that knew no origins would look up the
+namesake in the API's userstore, and so it must refuse it.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int
 from itsdangerous.signer import SigningAlgorithm
 
 from .errors import BadCredentialsError, ConfigurationError
+from .identity import UNKNOWN_ORIGIN, Origin
 from .logs import get_logger
 
 _log = get_logger(__name__)
@@ -41,16 +47,98 @@ class _HmacSha256(SigningAlgorithm):
         return hmac.digest(secret, token, "sha256")
 
 
+class KeyOfToken(NamedTuple):
+    """Hold which credentials a token was issued for, that can be revoked: the provider that knows them, and their id.
+
+    :param provider: its registered name
+    :param credential_id: the id
+    :param app_name: the application whose credentials they are
+    """
+
+    provider: str
+    credential_id: str
+    app_name: str | None
+
+
 class Claims(NamedTuple):
-    """Hold what a token says."""
+    """Hold what a token says; ``origin`` is :data:`~flask_securest.identity.UNKNOWN_ORIGIN` in one of long ago."""
 
     username: str
     scopes: list[str] | None
     session_id: str | None
     password_mark: str | None
     is_app: bool
+    key: KeyOfToken | None
+    origin: Origin
+    more: dict[str, Any]
     signed_at: int
     expires_at: int
+
+
+class Signers:
+    """Sign and verify one kind of tokens.
+
+    :param secret_keys: the keys, the oldest first: the last one signs, all of them verify
+    :param salt: keeps this kind apart from whatever else is signed with the same secret key
+    :raises ConfigurationError: an empty key, or one of the wrong type
+    """
+
+    def __init__(self, secret_keys: list[Any], salt: bytes) -> None:
+        self._own = make_signer(secret_keys, salt)
+        self._elsewhere = make_signer(secret_keys, salt + b".elsewhere")
+
+    def now(self) -> int:
+        """Return the time, in seconds since 1970."""
+        return self._own.get_timestamp()
+
+    def write(self, claims: dict[str, Any]) -> bytes:
+        """Return a signed token.
+
+        :param claims: what it says, by the names above
+        """
+        signer = self._elsewhere if claims.get("org") else self._own
+        return signer.sign(base64_encode(json.dumps(claims, separators=(",", ":"))))
+
+    def read(self, token: bytes) -> Claims:
+        """Return what a token says, whether or not it has expired.
+
+        :param token: the token as it was sent
+        :raises BadCredentialsError: it was not signed by us, or is not written as we write tokens
+        """
+        if not _TOKEN.fullmatch(token):
+            raise BadCredentialsError("a token that is not written as we write tokens")
+        signed, _, secret = token.rpartition(b".")  # of no use to a thief without the signature
+        is_own = self.verify(signed, secret)
+        payload, _, written = signed.rpartition(b".")
+        try:
+            claims = _read_claims(json.loads(base64_decode(payload)), bytes_to_int(base64_decode(written)))
+        except (BadData, struct.error, ValueError, KeyError, TypeError, AttributeError):
+            claims = None
+        if claims is None or is_own is not (claims.origin in (None, UNKNOWN_ORIGIN)):
+            raise BadCredentialsError("a token of ours with a payload that is not ours")
+        return claims
+
+    def sign(self, token: bytes, *, is_own: bool) -> bytes:
+        """Return the signature of a text.
+
+        :param token: the text
+        :param is_own: whether it is about an account of the API's own
+        """
+        return (self._own if is_own else self._elsewhere).get_signature(token)
+
+    def verify(self, token: bytes, secret: bytes) -> bool:
+        """Return whether a text was signed about an account of the API's own; false for one of another origin.
+
+        :param token: the text
+        :param secret: its signature
+        :raises BadCredentialsError: it was not signed with our keys
+        """
+        # Not unsign(), whose error keeps itself, and with it the request, in memory until the next garbage collection.
+        if self._own.verify_signature(token, secret):
+            return True
+        if self._elsewhere.verify_signature(token, secret):
+            return False
+        raise BadCredentialsError("a token that was not signed with our keys")
 
 
 def make_signer(secret_keys: list[Any], salt: bytes) -> TimestampSigner:
@@ -69,44 +157,30 @@ def make_signer(secret_keys: list[Any], salt: bytes) -> TimestampSigner:
     return TimestampSigner(derived_keys, salt, key_derivation="none", algorithm=_HmacSha256())
 
 
-def write_token(signer: TimestampSigner, claims: dict[str, Any]) -> bytes:
-    """Return a signed token.
-
-    :param signer: what it is signed with
-    :param claims: what it says, by the names above
-    """
-    return signer.sign(base64_encode(json.dumps(claims, separators=(",", ":"))))
-
-
-def read_token(signer: TimestampSigner, token: bytes) -> Claims:
-    """Return what a token says, whether or not it has expired.
-
-    :param signer: what it has to be signed with
-    :param token: the token as it was sent
-    :raises BadCredentialsError: it was not signed by us, or is not written as we write tokens
-    """
-    if not _TOKEN.fullmatch(token):
-        raise BadCredentialsError("a token that is not written as we write tokens")
-    signed, _, secret = token.rpartition(b".")  # of no use to a thief without the signature
-    # Not unsign(), whose error keeps itself, and with it the request, in memory until the next garbage collection.
-    if not signer.verify_signature(signed, secret):
-        raise BadCredentialsError("a token that was not signed with our keys")
-    payload, _, written = signed.rpartition(b".")
-    try:
-        claims = json.loads(base64_decode(payload))
-        signed_at = bytes_to_int(base64_decode(written))
-        named = (claims["sub"], claims.get("scope"), claims.get("sid"), claims.get("pwd"), claims.get("app") is True)
-        read = Claims(*named, signed_at, claims["exp"])
-    except (BadData, struct.error, ValueError, KeyError, TypeError, AttributeError):
-        raise BadCredentialsError("a token of ours with a payload that is not ours") from None
-    if (
-        not isinstance(read.username, str)
-        or not read.username
-        or type(read.expires_at) is not int
-        or not isinstance(read.scopes, (list, type(None)))  # of a string each letter would be a scope
-    ):
-        raise BadCredentialsError("a token of ours with a payload that is not ours")
-    return read
+def _read_claims(said: dict[str, Any], signed_at: int) -> Claims | None:
+    """Return what a payload says; ``None`` if we have never written such a one."""
+    origin, key = said.get("org", UNKNOWN_ORIGIN), said.get("key")
+    claims = Claims(
+        username=said["sub"],
+        scopes=said.get("scope"),
+        session_id=said.get("sid"),
+        password_mark=said.get("pwd"),
+        is_app=said.get("app") is True,
+        key=None if key is None else KeyOfToken(*key),
+        origin=None if origin == "" else origin,
+        more=said.get("claims", {}),
+        signed_at=signed_at,
+        expires_at=said["exp"],
+    )
+    is_ours = (
+        isinstance(claims.username, str)
+        and claims.username
+        and type(claims.expires_at) is int
+        and isinstance(claims.scopes, (list, type(None)))  # of a string each letter would be a scope
+        and isinstance(claims.origin, (str, type(None)))
+        and isinstance(claims.more, dict)
+    )
+    return claims if is_ours else None
 
 
 def _encode_secret_key(key: Any) -> bytes:

@@ -7,12 +7,15 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from .errors import MissingDependencyError
+from .errors import BackendError, MissingDependencyError
+from .logs import get_logger, message_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from .databases import Database, DatabaseSource
+
+_log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -34,19 +37,37 @@ class SQLStore:
         self._database = open_database(feature, source, timeout=timeout)
 
     def create_schema(self) -> None:
-        """Make the tables, unless they are there. Those of an application are the application's business.
+        """Make the tables, unless they are there, and add what those of a former release have not.
+
+        Those of an application are the application's business.
 
         :raises ConfigurationError: a newer release has made tables that this one does not know
         :raises BackendError: the database is down, or does not allow it
         """
         if self._tables.metadata is not None:
             self._database.create_schema(self._tables.metadata, self._component, self._tables.version)
+            self._database.upgrade_schema(self._tables.metadata)
         self._has_schema = True
 
     def _write(self, work: Callable[[Connection], T], *, repeatable: bool = True) -> T:
         if not self._has_schema:
-            self.create_schema()
+            self._prepare()
         return self._database.write(work, repeatable=repeatable)
+
+    def _prepare(self) -> None:
+        """Make the tables, or upgrade them if this user of the database may: those of a former release will do."""
+        if self._tables.metadata is not None:
+            self._database.create_schema(self._tables.metadata, self._component, self._tables.version)
+            try:
+                self._database.upgrade_schema(self._tables.metadata)
+            except BackendError as error:
+                _log.warning(
+                    "the tables of %s are those of a former release, and this user of the database cannot change them "
+                    "(%s): run flask securest init as one who can",
+                    self._component,
+                    message_of(error),
+                )
+        self._has_schema = True
 
     def _record_uses(self, uses: Mapping[Any, datetime], **options: Any) -> None:
         """Write down when credentials were last used.

@@ -78,6 +78,32 @@ class TokenstoreContract(ABC):
         assert [store.get_session(session.id) for session in others] == others
         assert store.end_sessions("alice") == 0
 
+    def test_two_accounts_of_one_name_and_different_origins_share_no_session(self) -> None:
+        store = self.make_tokenstore()
+        other = self.open_again(store)
+        origins = (None, "?", "ldap", "ldap:acme", "4:ldap", "kerberos:ldap")
+        made = {origin: self.make_session(origin=origin) for origin in origins}
+        for session in made.values():
+            store.add_session(session)
+            assert other.get_session(session.id) == session
+        for origin in origins[2:]:
+            assert list(other.list_sessions("alice", origin)) == [made[origin]]
+        # Of an unknown origin are those from before there were origins.
+        assert {session.id for session in other.list_sessions("alice")} == {made[None].id, made["?"].id}
+        now = _now()
+        for session in made.values():
+            store.record_uses({session.id: now})
+            assert store.refresh_session(session.id, expected=b"\x00\xff" * 16, refresh_digest=b"n" * 32, at=now)
+            found = other.get_session(session.id)
+            assert found is not None
+            assert (found.origin, found.last_used_at, found.refreshed_at) == (session.origin, now, now)
+        assert other.end_sessions("alice", "ldap") == 1
+        assert [origin for origin in origins if store.get_session(made[origin].id) is None] == ["ldap"]
+        assert other.end_sessions("alice") == 2
+        assert [origin for origin in origins if store.get_session(made[origin].id)] == list(origins[3:])
+        assert store.end_session(made["ldap:acme"].id)
+        assert list(store.list_sessions("alice", "ldap:acme")) == []
+
     def test_sessions_are_listed_the_oldest_first(self) -> None:
         store = self.make_tokenstore()
         made = [self.make_session(created_at=_now() - timedelta(minutes=minutes)) for minutes in (1, 3, 0, 2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -15,10 +15,13 @@ from .checks import require_type
 from .current import get_caller
 from .errors import AuthorizationError, BadCredentialsError, ConfigurationError
 from .extension import SecuREST
+from .identity import UNSET, Identity, Origin
 from .logs import get_logger
 from .rules import authenticators, public
 from .tokenstores.limits import Tokens
 from .tokenstores.models import Session
+from .tokenstores.owners import UntradableError
+from .tokenstores.sessions import is_same_account
 
 _log = get_logger(__name__)
 
@@ -60,6 +63,7 @@ def add_token_resources(
     require_type(api, Api, "api")
     require_type(securest, SecuREST, "securest")
     require_type(tokens, TokenAuthenticator, "tokens")
+    tokens.connect(securest.accounts)
     methods: dict[str, dict[str, Callable[..., Answer]]] = {}
     wanted = [(issue, "post", _make_issue(tokens))]
     if tokens.store is not None:
@@ -93,6 +97,9 @@ def _make_issue(tokens: TokenAuthenticator) -> Callable[..., Answer]:
                 scopes=None if scope is None else scope.split(),
                 client=request.headers.get("User-Agent", ""),
             )
+        except UntradableError as error:
+            _log.warning("no token for %r: %s", request.remote_addr, error)
+            raise AuthorizationError("these credentials cannot be traded for a token") from None
         except ValueError:
             return _refuse("invalid_scope")
         return _describe_tokens(credentials)
@@ -109,10 +116,6 @@ def _make_refresh(securest: SecuREST, tokens: TokenAuthenticator) -> Callable[..
         token = credentials.get("refresh_token")
         if not isinstance(token, str):
             return _refuse("invalid_request")
-        if securest.userstore is None:
-            raise ConfigurationError(
-                "refreshing a token needs a userstore, which knows whether its user is still there"
-            )
         try:
             return _describe_tokens(tokens.refresh_tokens(token, securest.userstore))
         except BadCredentialsError as error:
@@ -135,7 +138,7 @@ def _make_log_out(tokens: TokenAuthenticator) -> Callable[..., Answer]:
 
 def _make_log_out_everywhere(tokens: TokenAuthenticator) -> Callable[..., Answer]:
     def delete(self: Resource) -> Answer:
-        tokens.store.end_sessions(_require_unlimited_user())  # type: ignore[union-attr]  # there is one
+        tokens.store.end_sessions(*_require_unlimited_user())  # type: ignore[union-attr]  # there is one
         return "", 204, _HEADERS
 
     return delete
@@ -143,15 +146,17 @@ def _make_log_out_everywhere(tokens: TokenAuthenticator) -> Callable[..., Answer
 
 def _make_list(tokens: TokenAuthenticator) -> Callable[..., Answer]:
     def get(self: Resource) -> Answer:
-        own = tokens.store.list_sessions(_require_unlimited_user())  # type: ignore[union-attr]  # there is one
-        current = getattr(get_caller().identity, "credential_id", None)
-        return [_describe_session(session, current) for session in own], 200, _HEADERS
+        own = tokens.store.list_sessions(*_require_unlimited_user())  # type: ignore[union-attr]  # there is one
+        identity = cast(Identity, get_caller().identity)
+        current = identity.credential_id
+        alive = (each for each in own if is_same_account(each.password_mark, each.origin, identity.user))
+        return [_describe_session(session, current) for session in alive], 200, _HEADERS
 
     return get
 
 
-def _require_unlimited_user() -> str:
-    """Return the name of the user who is calling.
+def _require_unlimited_user() -> tuple[str, Origin]:
+    """Return the account of the user who is calling: its name, and where it lives.
 
     :raises AuthorizationError: it is an application, which may have the name of a user; or it has credentials that are
         limited to scopes: a token to read with must not log its user out everywhere
@@ -159,7 +164,8 @@ def _require_unlimited_user() -> str:
     identity, _ = get_caller()
     if identity is None or identity.app_name is not None or identity.scopes is not None:
         raise AuthorizationError("sessions are for users themselves, and not for limited credentials")
-    return identity.user.username
+    # The name alone would be that of a namesake in another store, too (CWE-863).
+    return identity.user.username, None if identity.origin is UNSET else identity.origin
 
 
 def _read_fields() -> dict[str, Any] | None:

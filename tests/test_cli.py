@@ -608,7 +608,7 @@ def test_an_owner_must_be_a_user_and_lends_no_scope_that_it_has_not(shop):
         def get_user(self, identifier):
             return User(identifier, active=False, attributes={"scopes": ["read"]})
 
-    shop.app.extensions["securest"].owners.guards()[0].settings.userstore = Limited()
+    shop.app.extensions["securest"].owners.guards()[0].settings.accounts.userstore = Limited()
     result = shop.run("keys", "issue", "--owner", "alice", "--scope", "write", code=1)
     assert "has not these scopes itself: write" in result.stderr
     assert not list(shop.keys.list_keys())
@@ -856,7 +856,7 @@ def test_an_application_without_stores_is_told_where_they_are_given(command, tol
 
 
 def test_a_key_with_an_owner_needs_a_userstore(shop):
-    shop.app.extensions["securest"].owners.guards()[0].settings.userstore = None
+    shop.app.extensions["securest"].owners.guards()[0].settings.accounts.userstore = None
     assert "need a userstore that knows the owner" in shop.run("keys", "issue", "--owner", "x", code=2).stderr
 
 

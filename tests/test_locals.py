@@ -323,7 +323,7 @@ def of_token(breakdown, tmp_path, store=None, userstore=None):
     provider = TokenAuthenticator(TOKEN_SECRET, store=store)
     sent = provider.generate_auth_token("alice")
     request = make_request(bearer(sent))
-    secrets = [TOKEN_SECRET, *provider._signer.secret_keys, sent, sent.rpartition(".")[2]]
+    secrets = [TOKEN_SECRET, *provider._signers._own.secret_keys, sent, sent.rpartition(".")[2]]
     return lambda: provider.authenticate(request, userstore or Broken(breakdown)), secrets
 
 
@@ -341,7 +341,7 @@ def of_token_in_a_header_of_its_own(breakdown, tmp_path):
 def of_token_with_a_broken_signer(breakdown, tmp_path):
     provider = TokenAuthenticator(TOKEN_SECRET)
     sent = provider.generate_auth_token("alice")
-    provider._signer.verify_signature = breakdown
+    provider._signers._own.verify_signature = breakdown
     return lambda: provider.authenticate(make_request(bearer(sent)), users()), [sent, sent.rpartition(".")[2]]
 
 
@@ -415,7 +415,7 @@ def of_issuing(breakdown, tmp_path):
 
     def run():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("flask_securest.authentication_providers.token.write_token", lambda *args: b"planted-access")
+            patch.setattr(provider._signers, "write", lambda *args: b"planted-access")
             provider.issue_tokens("alice")
 
     return with_new_keys("tokenstores.sessions", run), [NEW_KEY.text, "planted-access"]

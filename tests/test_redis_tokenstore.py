@@ -83,7 +83,7 @@ class TestLogOutEverywhere:
     def test_the_list_of_a_user_expires_with_the_last_session_and_has_none_that_has_ended(self, store):
         store.add_session(session(1, hours=5))
         store.add_session(session(2, hours=1))
-        name = store._list_of("alice")
+        name = store._both[0].list_of("alice", None)
         assert 4.9 * 3600 < store._redis.ttl(name) <= 5 * 3600 + 1
         assert store.end_session(f"{1:016}")
         assert store._redis.zrange(name, 0, -1) == [f"{2:016}".encode()]
@@ -145,7 +145,7 @@ class TestAServerThatIsSlow:
             if len(asked) == 1:
                 store._redis.connection_pool.disconnect()
                 raise store._broken("closed by the server")
-            return store._redis.exists(store._key_of(f"{0:016}"))
+            return store._redis.exists(store._both[0].of(f"{0:016}"))
 
         assert store._ask(question) == 1
         assert len(asked) == 2

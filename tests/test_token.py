@@ -101,7 +101,7 @@ PAYLOADS += ['{"sub":"alice"}', '{"sub":"alice","exp":"9999999999"}', '{"sub":"a
 @pytest.mark.parametrize("payload", [base64_encode(payload.encode("latin-1")) for payload in PAYLOADS] + [b"!!"])
 def test_a_payload_of_ours_that_is_none_is_wrong_and_no_bug(payload):
     provider = TokenAuthenticator(SECRET_KEY)
-    token = provider._signer.sign(payload).decode()
+    token = provider._signers._own.sign(payload).decode()
     assert authenticate(provider, token).answer is Answer.WRONG_CREDENTIALS
 
 

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
 
 from werkzeug.wrappers import Request
 
+from ..accounts import AccountSource
 from ..identity import Identity
 from ..models import UserModel
 from ..userstores.abstract import AbstractUserstore
 
 
-class _ClassName:
-    """Be the name of whatever class it is looked up on, until the class or the instance sets one of its own."""
-
-    def __get__(self, instance: object, owner: type) -> str:
-        return owner.__name__
-
-
-class AbstractAuthenticationProvider(ABC):
+class AbstractAuthenticationProvider(AccountSource, ABC):
     """Turn the credentials of one mechanism into the user they belong to.
 
     Subclass it and write :meth:`authenticate`. One provider may be asked by several threads at once.
     """
-
-    #: How the provider is called in rules, identities and logs, unless another name is given where it is
-    #: registered.
-    name: str = cast(str, _ClassName())
 
     #: The request headers in which its credentials travel. An ``optional`` method takes a request for anonymous
     #: only if it has none of them.
@@ -39,13 +28,6 @@ class AbstractAuthenticationProvider(ABC):
 
     #: Whether its credentials are good once only, such as a Kerberos ticket: about a request it is never asked twice.
     one_time: bool = False
-
-    #: Whether the users that it answers with are those of the API's userstore, where there is one. It does not count
-    #: for a subclass that overrides :meth:`authenticate`, unless its own body says it.
-    uses_api_userstore: bool = False
-
-    #: Whether it answers with accounts of others, of which it knows the origin because it has looked them up there.
-    looks_up_accounts: bool = False
 
     @abstractmethod
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> UserModel | Identity | None:
@@ -83,27 +65,6 @@ class AbstractAuthenticationProvider(ABC):
         """
         return None
 
-    def find_user(self, username: str, issuer: str | None = None) -> UserModel | None:
-        """Return a user of this provider as it is now, for a token or a key that belongs to it.
-
-        Write it if the provider has users of its own: without it, its callers can have no tokens. By default the user
-        is looked up in ``self.userstore``, if there is one.
-
-        :param username: the name
-        :param issuer: which of the provider's issuers the user is of, if its identities have the origin ``name:issuer``
-        :returns: the user; ``None`` if there is none, or not any more
-        :raises BackendError: it cannot be told now
-        """
-        own = getattr(self, "userstore", None)
-        return own.get_user(username) if issuer is None and isinstance(own, AbstractUserstore) else None
-
-    def connect(self, accounts: Any) -> None:  # noqa: B027  # a hook, not a duty
-        """Take note of where accounts live, when a ``SecuREST`` object is going to ask this provider.
-
-        :param accounts: an :class:`~flask_securest.accounts.Accounts`
-        :raises ConfigurationError: it serves another one already, which cannot be brought together with this one
-        """
-
     def takes_bearer_token(self, token: bytes) -> bool:
         """Return whether a bearer token is written as those of this provider are; by default it is.
 
@@ -113,7 +74,7 @@ class AbstractAuthenticationProvider(ABC):
         """
         return True
 
-    def check_configuration(self, userstore: AbstractUserstore | None) -> None:  # noqa: B027  # a hook, not a duty
+    def check_configuration(self, userstore: AbstractUserstore | None) -> None:  # a hook, not a duty
         """Raise if this provider could never work: then every request it should guard is refused with a 500.
 
         :param userstore: the users of this API; ``None`` where it has none

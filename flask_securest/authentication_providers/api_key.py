@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import secrets
 from datetime import datetime, timezone
 from hashlib import blake2s
+from hmac import compare_digest
 
 from werkzeug.wrappers import Request
 
@@ -57,7 +57,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         # 128 bits: nobody can try them all, and with most keys they fit into one block of BLAKE2s.
         self._secret = secrets.token_bytes(16)
         self._clients: dict[bytes, tuple[bytes, Identity]] = {}
-        self._identities: dict[str, Identity] = {}
+        self._ids: set[str] = set()
 
     def register_key(self, key: str, app_name: str = "default") -> None:
         """Let the bearer of ``key`` in as ``app_name``.
@@ -74,13 +74,17 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
                 f"{MAX_CREDENTIALS_BYTES} bytes long: no header can carry it otherwise"
             )
         require_name(app_name, "app_name")
-        identity = self._identities.setdefault(app_name, _identify_app(app_name, self.name))
+        # What a token names that was issued for the key: nobody can tell the key from it.
+        key_id = digest_of(key.encode("utf-8", "surrogatepass")).hex()[:16]
+        user = User(app_name)
+        identity = Identity(user, self.name, app_name=app_name, credential_id=key_id, origin=self.name)
         for sent in _spellings(key):
             digest = blake2s(self._secret + sent).digest()
             _, known = self._clients.get(digest, (digest, identity))
             if known.app_name != app_name:
                 raise ConfigurationError(f"the key of {app_name!r} already belongs to {known.app_name!r}")
             self._clients[digest] = digest, identity
+        self._ids.add(key_id)
 
     @property
     def authenticated_app_name(self) -> str | None:
@@ -97,11 +101,20 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         digest = blake2s(self._secret + api_key).digest()
         found = self._clients.get(digest)
         # The dict has compared the digests already, but not in constant time.
-        if found is not None and hmac.compare_digest(found[0], digest):
+        if found is not None and compare_digest(found[0], digest):
             return found[1]
         if self.keystore is None:
             raise BadCredentialsError("an API key that is not registered")
         return self._find_in_keystore(api_key, self.keystore, request, userstore)
+
+    def find_credential(self, credential_id: str) -> bool:
+        """Return whether a key is still good: registered, or neither revoked nor past its end."""
+        if credential_id in self._ids:
+            return True
+        key = None if self.keystore is None else self.keystore.get_key(credential_id)
+        if key is None or key.revoked_at is not None:
+            return False
+        return key.expires_at is None or key.expires_at > datetime.now(timezone.utc)
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``ApiKey realm="api", header="X-API-Key"``."""
@@ -123,8 +136,8 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
             raise BadCredentialsError("an API key with an id that nobody has")
         digest = digest_of(api_key)
         # Bytes, in constant time, and before anything else is said about the key.
-        former = not hmac.compare_digest(key.digest, digest)
-        if former and not (key.former_digest is not None and hmac.compare_digest(key.former_digest, digest)):
+        former = not compare_digest(key.digest, digest)
+        if former and not (key.former_digest is not None and compare_digest(key.former_digest, digest)):
             raise BadCredentialsError(f"a wrong secret for the API key {key_id}")
         expires_at = _end_of(key, former=former)
         if not key.allows_address(request.remote_addr):
@@ -143,10 +156,6 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
             tradable=not key.networks,
             origin=UNSET if key.owner is None else None,
         )
-
-
-def _identify_app(app_name: str, provider: str) -> Identity:
-    return Identity(User(app_name), provider, app_name=app_name, origin=provider)
 
 
 def _end_of(key: ApiKey, *, former: bool) -> datetime | None:

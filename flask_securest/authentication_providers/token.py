@@ -6,28 +6,29 @@ How they are written stands in :mod:`flask_securest.signed_tokens`; with a store
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any, Literal
 
 from werkzeug.wrappers import Request
 
+from ..accounts import Accounts, KnownAccounts, known_accounts_of
 from ..checks import require_list, require_name, require_seconds, require_type
-from ..current import get_caller
-from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
-from ..identity import Identity
+from ..errors import BadCredentialsError, ExpiredCredentialsError
+from ..identity import UNSET, Identity, Origin, Unset
 from ..jwts.format import is_jwt
-from ..models import User, UserModel, limit_scopes, require_user, scopes_of
-from ..signals import refresh_token_reused
-from ..signed_tokens import Claims, make_signer, read_token, write_token
+from ..models import UserModel, limit_scopes
+from ..signals import refresh_token_reused, send
+from ..signed_tokens import Claims, Signers
 from ..tokenstores.abstract import AbstractTokenstore
-from ..tokenstores.limits import Tokens, limit_to_caller, require_held
-from ..tokenstores.models import Session
-from ..tokenstores.sessions import ReusedError, make_session, mark_of, refresh_session
+from ..tokenstores.issuing import Issuer
+from ..tokenstores.limits import Tokens
+from ..tokenstores.owners import find_account
+from ..tokenstores.sessions import ReusedError
 from ..userstores.abstract import AbstractUserstore
 from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
-from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, read_authorization, read_header
+from .headers import environ_key, format_challenge, read_authorization, read_header
 
 #: How far the clock of the process that signed may be ahead of ours.
 _MOST_SECONDS_AHEAD = 60
@@ -86,62 +87,86 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         # itsdangerous wants its keys oldest first, and signs with the last one. The other way round new tokens would
         # be signed with the very key that is being retired.
         keys = [*reversed(require_list(fallback_secret_keys, "fallback_secret_keys")), secret_key]
-        self._signer = make_signer(keys, _SALT)
-        self._refresh_signer = None if store is None else make_signer(keys, _REFRESH_SALT)
+        self._signers = Signers(keys, _SALT)
+        self._known = KnownAccounts()
+        self._issuer = Issuer(
+            self._signers,
+            None if store is None else Signers(keys, _REFRESH_SALT),
+            store,
+            self._known,
+            expires_in_seconds=self.expires_in_seconds,
+            session_seconds=self.session_seconds,
+        )
 
-    def generate_auth_token(self, user: UserModel | str, *, scopes: Collection[str] | None = None) -> str:
+    def connect(self, accounts: Accounts[Any]) -> None:
+        """Take note of where accounts live, so that a token can be looked up there."""
+        self._known.connect(accounts, f"the TokenAuthenticator {self.name!r}")
+        if self.store is not None:
+            known_accounts_of(self.store).connect(accounts, f"the {type(self.store).__name__} of {self.name!r}")
+
+    def generate_auth_token(
+        self,
+        user: UserModel | str,
+        *,
+        scopes: Collection[str] | None = None,
+        claims: Mapping[str, Any] | None = None,
+        origin: Origin | Literal[Unset.UNSET] = UNSET,
+    ) -> str:
         """Return a new token.
 
         While a request is answered, the token has no more scopes than the credentials of its caller, and no longer a
         life (as far as ``current_identity`` tells who that is: not in a thread of your own). If the caller is an
-        application, known by an API key, and the token is for itself, it is one of an application, too: it belongs to
-        no user, to no session, and is good until it expires.
+        application, known by an API key, and the token is for itself, it is one of an application, too. A token for
+        which an API key was traded ends with the key.
 
         :param user: whose token it is; a user or a user name. Of a name alone the password is not known: a token of it
             goes on when the password is changed.
         :param scopes: what the token is limited to; ``None`` for no limit
-        :raises ValueError: nobody: an empty name, or an anonymous ``current_user``; scopes that the user or the caller
-            has not; or more scopes than a header holds
-        :raises TypeError: ``scopes="read"``
+        :param claims: what else the token is to say, as JSON can say it: ``current_identity.claims``. Whoever has the
+            token can read it.
+        :param origin: where the account lives: the name of the provider that knows it, ``None`` for the API's
+            userstore. Unset, it is that of ``current_identity``, if ``user`` is the caller; else the API's userstore.
+        :raises ValueError: nobody: an empty name, or an anonymous ``current_user``; a user that may not be the one of
+            the API's userstore, or cannot be looked up again; scopes that the user or the caller has not; claims that
+            are no JSON; or more of both than a header holds
+        :raises TypeError: ``scopes="read"``, ``claims=[]``
         :raises BackendError: the store cannot be written now
         """
-        return self._issue(user, scopes, client="", refreshable=False).access_token
+        return self._issuer.issue(user, scopes, origin, claims, client="", refreshable=False).access_token
 
-    def issue_tokens(self, user: UserModel | str, *, scopes: Collection[str] | None = None, client: str = "") -> Tokens:
+    def issue_tokens(
+        self,
+        user: UserModel | str,
+        *,
+        scopes: Collection[str] | None = None,
+        client: str = "",
+        origin: Origin | Literal[Unset.UNSET] = UNSET,
+    ) -> Tokens:
         """Return a new token; with a store, it begins a session, and there is a refresh token, too.
 
         :param user: whose tokens they are
         :param scopes: what they are limited to; ``None`` for no limit
         :param client: what the client calls itself, for the user to recognise among its sessions
+        :param origin: where the account lives, as for :meth:`generate_auth_token`
         :raises ValueError: as for :meth:`generate_auth_token`
         :raises BackendError: the store cannot be written now
         """
-        return self._issue(user, scopes, client=client, refreshable=self.store is not None)
+        return self._issuer.issue(user, scopes, origin, None, client=client, refreshable=self.store is not None)
 
-    def refresh_tokens(self, token: str, userstore: AbstractUserstore) -> Tokens:
+    def refresh_tokens(self, token: str, userstore: AbstractUserstore | None) -> Tokens:
         """Return new tokens for a refresh token, which is good no more.
 
         :param token: the refresh token, as it was sent
-        :param userstore: the users
+        :param userstore: the users of the API
         :raises BadCredentialsError: it is not good, or not any more
-        :raises ConfigurationError: there is no store
+        :raises ConfigurationError: there is no store; or no userstore, which knows whether the user is still there
         :raises BackendError: a store cannot tell now
         """
-        if self.store is None or self._refresh_signer is None:
-            raise ConfigurationError("TokenAuthenticator has no store: there are no sessions to refresh")
-        credentials = token.encode("utf-8", "surrogatepass")
-        api_key, _, secret = credentials.rpartition(b".")  # it is written as API keys are, and signed
-        # Signed, so that whoever knows the id of a session cannot end it with a token that he has made up.
-        if len(credentials) > MAX_CREDENTIALS_BYTES or not self._refresh_signer.verify_signature(api_key, secret):
-            raise BadCredentialsError("a refresh token that was not signed with our keys")
         try:
-            session, user, token = refresh_session(self.store, api_key, userstore)
+            return self._issuer.refresh(token, userstore)
         except ReusedError as error:
-            refresh_token_reused.send(self, session=error.session)
+            send(refresh_token_reused, self, session=error.session)
             raise
-        auth = self._sign(user, session.scopes, session, session.expires_at)
-        scopes = None if session.scopes is None else frozenset(session.scopes)
-        return Tokens(*auth, self._sign_refresh_token(token), scopes)
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the user that the token was issued to."""
@@ -149,20 +174,30 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         token = read_authorization(request, "bearer") if own is None else read_header(request, own)
         if token is None:
             return None
-        claims = read_token(self._signer, token)
+        claims = self._signers.read(token)
         expires_at = self._end_of(claims)
-        if claims.is_app:
-            # Never looked up: a user who happens to have the name of an application has rights of its own.
-            app, name = User(claims.username), claims.username
-            return Identity(app, self.name, scopes=claims.scopes, app_name=name, expires_at=expires_at)
         session_id = claims.session_id
-        if self.store is not None and (session_id is None or self.store.get_session(session_id) is None):
-            raise BadCredentialsError("a token whose session has ended, or that has none")
-        user = self._find_user(claims, userstore)
-        if self._uses is not None:
-            self._uses.record(session_id)
-        scopes = limit_scopes(claims.scopes, user)
-        return Identity(user, self.name, scopes=scopes, credential_id=session_id, expires_at=expires_at)
+        session = None
+        if self.store is not None:
+            session = None if session_id is None else self.store.get_session(session_id)
+            if session is None:
+                raise BadCredentialsError("a token whose session has ended, or that has none")
+        user, origin = find_account(claims, session, userstore, self._known)
+        if session is not None and self._uses is not None and self.store is not None:
+            if not user.active:
+                # It has ended, and does not begin again when the user is enabled.
+                self.store.end_session(session.id)
+            self._uses.record(session.id)
+        return Identity(
+            user,
+            self.name,
+            scopes=limit_scopes(claims.scopes, user),
+            credential_id=session_id,
+            app_name=claims.username if claims.is_app else claims.key and claims.key.app_name,
+            expires_at=expires_at,
+            origin=origin,
+            claims=claims.more,
+        )
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``Bearer realm="api", error="invalid_token"``, or ``Token realm="api", header="..."``."""
@@ -174,92 +209,13 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         """Return whether a token may be meant to be one of ours: a JWT, such as the application's own, is not."""
         return self.header is None and not is_jwt(token)
 
-    def _issue(
-        self, user: UserModel | str, scopes: Collection[str] | None, *, client: str, refreshable: bool
-    ) -> Tokens:
-        username = user if isinstance(user, str) else getattr(user, "username", None)
-        if not isinstance(username, str) or not username:
-            raise ValueError("a token must belong to somebody: user is empty, anonymous, or no user")
-        limited = None if isinstance(user, str) else scopes_of(user)
-        if scopes is not None:
-            limited = require_held(scopes, limited, "the user")
-        caller = get_caller().identity
-        is_app = False
-        if caller is not None:
-            limited = limit_to_caller(limited, caller)
-            is_app = caller.app_name == username
-            # Credentials that can be revoked for themselves, such as an API key, can be traded again at any time. A
-            # session of their own would outlive their revocation.
-            refreshable = refreshable and caller.credential_id is None and not is_app
-        now = datetime.fromtimestamp(self._signer.get_timestamp(), timezone.utc)
-        expires_at = now + timedelta(seconds=self.session_seconds if refreshable else self.expires_in_seconds)
-        if caller is not None and caller.expires_at is not None:
-            expires_at = min(expires_at, caller.expires_at).replace(microsecond=0)
-        session, secret = None, None
-        if self.store is not None and not is_app:
-            session, secret = make_session(
-                user, scopes=limited, client=client, expires_at=expires_at, refreshable=refreshable
-            )
-        auth = self._sign(user, limited, session, expires_at, is_app=is_app)
-        if session is not None and self.store is not None:
-            self.store.add_session(session)
-        return Tokens(*auth, secret and self._sign_refresh_token(secret), limited)
-
-    def _sign(
-        self,
-        user: UserModel | str,
-        scopes: Collection[str] | None,
-        session: Session | None,
-        most: datetime,
-        *,
-        is_app: bool = False,
-    ) -> tuple[str, int]:
-        """Return an access token, and for how many seconds it is good."""
-        now = self._signer.get_timestamp()
-        expires_at = min(now + self.expires_in_seconds, int(most.timestamp()))
-        claims: dict[str, Any] = {"sub": user if isinstance(user, str) else user.username, "exp": expires_at}
-        if scopes is not None:
-            claims["scope"] = sorted(scopes)
-        if session is not None:
-            claims["sid"] = session.id
-        if is_app:
-            claims["app"] = True
-        elif (mark := mark_of(user)) is not None:
-            claims["pwd"] = mark
-        token = write_token(self._signer, claims)
-        if len(token) > MAX_CREDENTIALS_BYTES:
-            raise ValueError(f"a token of {len(token)} bytes is longer than any header: give it fewer scopes")
-        return token.decode("ascii"), max(0, expires_at - now)
-
-    def _find_user(self, claims: Claims, userstore: AbstractUserstore | None) -> UserModel:
-        """Return the user that a token belongs to, as the userstore knows it now.
-
-        :raises BadCredentialsError: it is gone, or has another password by now
-        """
-        if userstore is None:
-            return User(claims.username)
-        user = userstore.get_user(claims.username)
-        if user is None:
-            raise BadCredentialsError("a token of a user that is gone")
-        if claims.password_mark is not None and claims.password_mark != mark_of(require_user(user)):
-            raise BadCredentialsError("a token from before the user's password was changed")
-        if not user.active and self.store is not None and claims.session_id is not None:
-            # It has ended, and does not begin again when the user is enabled.
-            self.store.end_session(claims.session_id)
-        return user
-
-    def _sign_refresh_token(self, token: str) -> str:
-        signer = self._refresh_signer
-        assert signer is not None  # noqa: S101  # there is a store
-        return f"{token}.{signer.get_signature(token.encode()).decode('ascii')}"
-
     def _end_of(self, claims: Claims) -> datetime:
         """Return when a token ends.
 
         :raises ExpiredCredentialsError: that was some time ago
         :raises BadCredentialsError: it was signed in the future
         """
-        now = self._signer.get_timestamp()
+        now = self._signers.now()
         if claims.signed_at > now + _MOST_SECONDS_AHEAD:
             raise BadCredentialsError("a token from the future")
         # A shorter lifetime that is configured since holds for former tokens too; a longer one revives none.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from ..identity import Origin
 from .models import Session
 
 
@@ -56,19 +57,21 @@ class AbstractTokenstore(ABC):
         """
 
     @abstractmethod
-    def end_sessions(self, username: str) -> int:
-        """End all sessions of a user.
+    def end_sessions(self, username: str, origin: Origin = None) -> int:
+        """End all sessions of an account.
 
-        :param username: the user
+        :param username: its name
+        :param origin: where it lives; of ``None``, the API's own, those of an unknown origin end, too
         :returns: how many
         :raises BackendError: the store cannot be written now
         """
 
     @abstractmethod
-    def list_sessions(self, username: str) -> Iterator[Session]:
-        """Yield the sessions of a user, the oldest first.
+    def list_sessions(self, username: str, origin: Origin = None) -> Iterator[Session]:
+        """Yield the sessions of an account, the oldest first.
 
-        :param username: the user
+        :param username: its name
+        :param origin: where it lives; of ``None``, the API's own, those of an unknown origin are there, too
         :raises BackendError: the store cannot tell now
         """
 

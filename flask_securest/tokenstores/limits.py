@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from ..identity import Identity
 from ..models import collect_names
+
+#: How long the claims of a token may be, in characters of JSON: what else it says must find a place in a header, too.
+_MOST_CLAIMS = 2048
 
 
 class Tokens(NamedTuple):
@@ -30,6 +34,27 @@ def limit_to_caller(scopes: frozenset[str] | None, caller: Identity) -> frozense
     if caller.scopes is None:
         return scopes
     return require_held(caller.scopes if scopes is None else scopes, caller.scopes, "the caller")
+
+
+def require_claims(claims: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what an application adds to a token, if JSON can say it.
+
+    :param claims: names and values
+    :raises TypeError: it is no mapping of names
+    :raises ValueError: JSON cannot say it, or it is too much
+    """
+    if claims is None:
+        return {}
+    if not isinstance(claims, Mapping) or not all(isinstance(name, str) for name in claims):
+        raise TypeError(f'claims must be a mapping such as {{"tenant": "acme"}}, not of type {type(claims).__name__}')
+    try:
+        written = json.dumps(dict(claims), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"claims must be what JSON can say: {error}") from None
+    if len(written) > _MOST_CLAIMS:
+        raise ValueError(f"claims of {len(written)} characters are too many for a header; at most {_MOST_CLAIMS}")
+    read: Mapping[str, Any] = json.loads(written)
+    return read
 
 
 def require_held(scopes: Collection[str], held: Collection[str] | None, who: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..identity import Origin
 from ..models import collect_names, require_aware
 
 
@@ -15,6 +16,8 @@ class Session:
 
     :param id: what it is looked up by; 16 digits and letters
     :param username: whose it is
+    :param origin: where the account lives: ``None`` for the API's userstore, else a provider's name; ``"?"`` for a
+        session from before there were origins
     :param scopes: what its tokens are limited to; ``None`` for no limit
     :param client: what the client calls itself, for the user to recognise
     :param created_at: when it began; all times are aware
@@ -30,6 +33,7 @@ class Session:
 
     id: str
     username: str
+    origin: Origin = None
     scopes: Collection[str] | None = None
     client: str = ""
     created_at: datetime

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from ..errors import BackendError, ConfigurationError, MissingDependencyError
+from ..identity import UNKNOWN_ORIGIN, Origin
 from .abstract import AbstractTokenstore
 from .models import Session
+from .redis_hashes import KeySpace, to_hash, to_session
 
 # What is checked and what is written must not come apart: Redis runs a script as a whole. The keys that the scripts
 # find out by themselves are on the same server, which is why a Redis Cluster is not supported.
@@ -36,8 +37,10 @@ redis.call('HSET', KEYS[1], 'refresh_digest', ARGV[2], 'former_refresh_digest', 
 return 1
 """
 _END = """
-local username = redis.call('HGET', KEYS[1], 'username')
-if username then redis.call('ZREM', ARGV[1] .. username, ARGV[2]) end
+local found = redis.call('HMGET', KEYS[1], 'username', 'origin')
+local name = found[1]
+if name and found[2] and found[2] ~= '' then name = #found[2] .. ':' .. found[2] .. ':' .. name end
+if name then redis.call('ZREM', ARGV[1] .. name, ARGV[2]) end
 return redis.call('DEL', KEYS[1])
 """
 # In one piece: a session that was added between the reading and the throwing away of the list would survive a
@@ -52,9 +55,6 @@ _RECORD = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1]
 
 #: How many answers are waited for at once.
 _CHUNK = 500
-
-_TIMES = ("created_at", "expires_at", "last_used_at", "refreshed_at")
-_DIGESTS = ("refresh_digest", "former_refresh_digest")
 
 
 class RedisTokenstore(AbstractTokenstore):
@@ -79,7 +79,8 @@ class RedisTokenstore(AbstractTokenstore):
             missing = False
         if missing:
             raise MissingDependencyError("RedisTokenstore", "redis")
-        self._prefix = prefix
+        # A release that knew no origins must not find, list or end what belongs to another store's accounts.
+        self._both = (KeySpace(prefix), KeySpace(f"{prefix}elsewhere:"))
         self._timeout = timeout
         self._error = redis.RedisError
         self._broken, self._refused = redis.ConnectionError, redis.AuthenticationError
@@ -103,41 +104,56 @@ class RedisTokenstore(AbstractTokenstore):
 
     def get_session(self, session_id: str) -> Session | None:
         """Return a session, or ``None`` when there is none, or it has ended."""
-        return _to_session(session_id, self._ask(lambda: self._redis.hgetall(self._key_of(session_id))))
+
+        def find() -> list[Any]:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for keys in self._both:
+                    pipeline.hgetall(keys.of(session_id))
+                return pipeline.execute()  # type: ignore[no-any-return]
+
+        found = map(partial(to_session, session_id), self._ask(find))
+        return next((session for session in found if session is not None), None)
 
     def add_session(self, session: Session) -> None:
         """Add a session."""
         ends = math.ceil(session.expires_at.timestamp())
-        known = [each for pair in _to_hash(session).items() for each in pair]
-        keys = [self._key_of(session.id), self._list_of(session.username)]
+        known = [each for pair in to_hash(session).items() for each in pair]
+        space = self._space_of(session.origin)
+        keys = [space.of(session.id), space.list_of(session.username, session.origin)]
         self._ask(lambda: self._redis.eval(_ADD, 2, *keys, session.id, ends, int(time.time()), *known))
 
     def refresh_session(self, session_id: str, *, expected: bytes, refresh_digest: bytes, at: datetime) -> bool:
         """Replace the refresh token of a session, if it is still the one that is expected."""
         arguments: list[Any] = [expected.hex(), refresh_digest.hex(), int(at.timestamp())]
-        return bool(self._ask(lambda: self._redis.eval(_REFRESH, 1, self._key_of(session_id), *arguments)))
+        asked = (partial(self._redis.eval, _REFRESH, 1, each.of(session_id), *arguments) for each in self._both)
+        return any(map(self._ask, asked))
 
     def end_session(self, session_id: str) -> bool:
         """End a session."""
-        arguments = [self._key_of(session_id), self._list_of(""), session_id]
-        return bool(self._ask(lambda: self._redis.eval(_END, 1, *arguments)))
+        ended = [
+            self._ask(partial(self._redis.eval, _END, 1, each.of(session_id), each.lists, session_id))
+            for each in self._both
+        ]
+        return any(ended)
 
-    def end_sessions(self, username: str) -> int:
-        """End all sessions of a user."""
-        return int(self._ask(lambda: self._redis.eval(_END_ALL, 1, self._list_of(username), self._key_of(""))))
+    def end_sessions(self, username: str, origin: Origin = None) -> int:
+        """End all sessions of an account."""
+        space = self._space_of(origin)
+        return int(self._ask(lambda: self._redis.eval(_END_ALL, 1, space.list_of(username, origin), space.of(""))))
 
-    def list_sessions(self, username: str) -> Iterator[Session]:
-        """Yield the sessions of a user, the oldest first."""
+    def list_sessions(self, username: str, origin: Origin = None) -> Iterator[Session]:
+        """Yield the sessions of an account, the oldest first."""
+        space = self._space_of(origin)
 
         def find() -> list[Session]:
-            ids = [each.decode() for each in self._redis.zrange(self._list_of(username), 0, -1)]
+            ids = [each.decode() for each in self._redis.zrange(space.list_of(username, origin), 0, -1)]
             hashes: list[Any] = []
             for chunk in _chunks(ids):
                 with self._redis.pipeline(transaction=False) as pipeline:
                     for each in chunk:
-                        pipeline.hgetall(self._key_of(each))
+                        pipeline.hgetall(space.of(each))
                     hashes += pipeline.execute()
-            found = map(_to_session, ids, hashes)
+            found = map(to_session, ids, hashes)
             return [session for session in found if session is not None]
 
         yield from sorted(self._ask(find), key=lambda session: (session.created_at, session.id))
@@ -149,17 +165,15 @@ class RedisTokenstore(AbstractTokenstore):
             with self._redis.pipeline(transaction=False) as pipeline:
                 for session_id in chunk:
                     # Only of one that is there: what has ended must not come to life again.
-                    pipeline.eval(_RECORD, 1, self._key_of(session_id), int(uses[session_id].timestamp()))
+                    for space in self._both:
+                        pipeline.eval(_RECORD, 1, space.of(session_id), int(uses[session_id].timestamp()))
                 pipeline.execute()
 
         for chunk in _chunks(list(uses)):
             self._ask(partial(record, chunk))
 
-    def _key_of(self, session_id: str) -> str:
-        return f"{self._prefix}session:{session_id}"
-
-    def _list_of(self, username: str) -> bytes:
-        return f"{self._prefix}sessions:{username}".encode("utf-8", "surrogatepass")
+    def _space_of(self, origin: Origin) -> KeySpace:
+        return self._both[0 if origin in (None, UNKNOWN_ORIGIN) else 1]
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         """Return the answer.
@@ -198,37 +212,3 @@ def _is_usable(pool: Any, timeout: float) -> bool:
 def _chunks(ids: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(ids), _CHUNK):
         yield ids[start : start + _CHUNK]
-
-
-def _to_hash(session: Session) -> dict[str, str]:
-    values: dict[str, str | None] = {
-        "username": session.username,
-        "scopes": None if session.scopes is None else json.dumps(sorted(session.scopes)),
-        "client": session.client,
-        "password_mark": session.password_mark,
-    }
-    for name in _TIMES:
-        at = getattr(session, name)
-        values[name] = None if at is None else str(int(at.timestamp()))
-    for name in _DIGESTS:
-        digest = getattr(session, name)
-        values[name] = None if digest is None else digest.hex()
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _to_session(session_id: str, stored: Mapping[bytes, bytes]) -> Session | None:
-    values = {name.decode(): value.decode() for name, value in stored.items()}
-    if not values:
-        return None
-    scopes = values.get("scopes")
-    times = {name: datetime.fromtimestamp(int(values[name]), timezone.utc) for name in _TIMES if name in values}
-    session = Session(
-        id=session_id,
-        username=values["username"],
-        scopes=None if scopes is None else json.loads(scopes),
-        client=values.get("client", ""),
-        password_mark=values.get("password_mark"),
-        **times,  # type: ignore[arg-type]
-        **{name: bytes.fromhex(values[name]) for name in _DIGESTS if name in values},  # type: ignore[arg-type]
-    )
-    return session if session.expires_at > datetime.now(timezone.utc) else None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from ..errors import BadCredentialsError
+from ..identity import UNKNOWN_ORIGIN, Origin
 from ..keystores.format import digest_of, find_key_id, make_key
-from ..models import UserModel, limit_scopes, require_user
-from ..userstores.abstract import AbstractUserstore
+from ..models import UserModel, limit_scopes
 from .abstract import AbstractTokenstore
 from .models import Session
 
@@ -41,8 +41,10 @@ class ReusedError(BadCredentialsError):
 
 
 def make_session(
-    user: UserModel | str,
+    username: str,
+    origin: Origin,
     *,
+    password_mark: str | None,
     scopes: Collection[str] | None,
     client: str,
     expires_at: datetime,
@@ -50,7 +52,9 @@ def make_session(
 ) -> tuple[Session, str | None]:
     """Return a new session, which is in no store yet, and its refresh token.
 
-    :param user: whose it is
+    :param username: whose it is
+    :param origin: where that account lives
+    :param password_mark: what changes with its password
     :param scopes: what its tokens are limited to; ``None`` for no limit
     :param client: what the client calls itself
     :param expires_at: when it ends, however often it is refreshed
@@ -59,23 +63,24 @@ def make_session(
     secret = make_key(REFRESH_PREFIX)
     session = Session(
         id=secret.id,
-        username=user if isinstance(user, str) else user.username,
+        username=username,
+        origin=origin,
         scopes=scopes,
         client="".join(c for c in client if c.isprintable())[:200],
         created_at=now(),
         expires_at=expires_at,
-        password_mark=mark_of(user),
+        password_mark=password_mark,
         refresh_digest=secret.digest if refreshable else None,
     )
     return session, secret.text if refreshable else None
 
 
-def refresh_session(store: AbstractTokenstore, token: bytes, userstore: AbstractUserstore) -> Refreshed:
+def refresh_session(store: AbstractTokenstore, token: bytes, find: Callable[[Session], UserModel | None]) -> Refreshed:
     """Give a session a new refresh token in place of the one that was sent.
 
     :param store: where the session is kept
     :param token: the refresh token; it is known to have been made by us
-    :param userstore: the users
+    :param find: returns the account of a session as it is now; ``None`` if it is gone
     :raises ReusedError: the token was used before; the session has been ended (RFC 9700, section 4.14.2)
     :raises BadCredentialsError: it is no refresh token of ours, its session has ended, or its user is gone, disabled,
         or has another password by now
@@ -88,9 +93,8 @@ def refresh_session(store: AbstractTokenstore, token: bytes, userstore: Abstract
     digest = digest_of(token)
     if not hmac.compare_digest(session.refresh_digest, digest):
         _refuse_former(store, session, digest)
-    user = userstore.get_user(session.username)
-    changed = session.password_mark is not None and user is not None and session.password_mark != mark_of(user)
-    if user is None or not require_user(user).active or changed:
+    user = find(session)
+    if user is None or not user.active or not is_same_account(session.password_mark, session.origin, user):
         store.end_session(session.id)
         raise BadCredentialsError("a refresh token of a user that is gone, disabled, or has another password by now")
     secret = make_key(REFRESH_PREFIX, session.id)
@@ -112,6 +116,19 @@ def _refuse_former(store: AbstractTokenstore, session: Session, digest: bytes) -
         raise BadCredentialsError("a refresh token that was used a moment ago")
     store.end_session(session.id)
     raise ReusedError(session)
+
+
+def is_same_account(mark: str | None, origin: Origin, user: UserModel) -> bool:
+    """Return whether an account is the one that a token or a session was made for, and has the same password.
+
+    :param mark: what :func:`mark_of` returned then
+    :param origin: where the account lives
+    :param user: the account as it is now
+    """
+    if origin == UNKNOWN_ORIGIN:
+        # It is from before there were origins. A namesake in another store may have been meant (CWE-287).
+        return mark is not None and mark == mark_of(user)
+    return mark is None or mark == mark_of(user)
 
 
 def mark_of(user: UserModel | str) -> str | None:

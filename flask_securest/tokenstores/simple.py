@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from ..identity import UNKNOWN_ORIGIN, Origin
 from .abstract import AbstractTokenstore
 from .models import Session
 
@@ -52,19 +53,19 @@ class SimpleTokenstore(AbstractTokenstore):
         with self._writing:
             return self._sessions.pop(session_id, None) is not None
 
-    def end_sessions(self, username: str) -> int:
-        """End all sessions of a user."""
+    def end_sessions(self, username: str, origin: Origin = None) -> int:
+        """End all sessions of an account."""
         with self._writing:
-            ended = [session.id for session in self._sessions.values() if session.username == username]
+            ended = [session.id for session in self._sessions.values() if _is_of(session, username, origin)]
             for session_id in ended:
                 del self._sessions[session_id]
         return len(ended)
 
-    def list_sessions(self, username: str) -> Iterator[Session]:
-        """Yield the sessions of a user, the oldest first."""
+    def list_sessions(self, username: str, origin: Origin = None) -> Iterator[Session]:
+        """Yield the sessions of an account, the oldest first."""
         now = datetime.now(timezone.utc)
         with self._writing:
-            own = [kept for kept in self._sessions.values() if kept.username == username and kept.expires_at > now]
+            own = [kept for kept in self._sessions.values() if _is_of(kept, username, origin) and kept.expires_at > now]
         yield from sorted(own, key=lambda session: (session.created_at, session.id))
 
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
@@ -74,3 +75,8 @@ class SimpleTokenstore(AbstractTokenstore):
                 session = self._sessions.get(session_id)
                 if session is not None:
                     self._sessions[session_id] = replace(session, last_used_at=used_at)
+
+
+def _is_of(session: Session, username: str, origin: Origin) -> bool:
+    is_of = session.origin in (None, UNKNOWN_ORIGIN) if origin is None else session.origin == origin
+    return is_of and session.username == username

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ..identity import Origin
 from ..sql_stores import SQLStore
 from .abstract import AbstractTokenstore
 from .models import Session
@@ -50,13 +51,13 @@ class SQLAlchemyTokenstore(SQLStore, AbstractTokenstore):
         """End a session."""
         return self._write(lambda connection: self._tables.end(connection, session_id))
 
-    def end_sessions(self, username: str) -> int:
-        """End all sessions of a user."""
-        return self._write(lambda connection: self._tables.end_all(connection, username))
+    def end_sessions(self, username: str, origin: Origin = None) -> int:
+        """End all sessions of an account."""
+        return self._write(lambda connection: self._tables.end_all(connection, username, origin))
 
-    def list_sessions(self, username: str) -> Iterator[Session]:
-        """Yield the sessions of a user, the oldest first."""
-        yield from self._database.read(lambda connection: self._tables.find_all(connection, username))
+    def list_sessions(self, username: str, origin: Origin = None) -> Iterator[Session]:
+        """Yield the sessions of an account, the oldest first."""
+        yield from self._database.read(lambda connection: self._tables.find_all(connection, username, origin))
 
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""

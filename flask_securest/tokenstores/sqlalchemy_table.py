@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from ..errors import BackendError
+from ..identity import UNKNOWN_ORIGIN, Origin
 from .models import Session
 
-#: The version of this table; to be raised with a change, and a way from the one before.
+#: The version of these tables. It is raised only with a change that the release before could not live with.
 VERSION = 1
 
 METADATA = sa.MetaData()
@@ -19,78 +22,159 @@ METADATA = sa.MetaData()
 # Times are seconds since 1970: the same in every database, whatever it does with time zones.
 _TIMES = ("created_at", "expires_at", "last_used_at", "refreshed_at")
 
-_SESSIONS = sa.Table(
-    "securest_sessions",
-    METADATA,
-    sa.Column("id", sa.String(16), primary_key=True),
-    sa.Column("username", sa.String(255), nullable=False, index=True),
-    sa.Column("scopes", sa.JSON(none_as_null=True)),
-    sa.Column("client", sa.String(255), nullable=False),
-    sa.Column("password_mark", sa.String(64)),
-    sa.Column("refresh_digest", sa.LargeBinary(32)),
-    sa.Column("former_refresh_digest", sa.LargeBinary(32)),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("expires_at", sa.BigInteger, nullable=False, index=True),
-    sa.Column("last_used_at", sa.BigInteger),
-    sa.Column("refreshed_at", sa.BigInteger),
-)
 
-_BY_ID = sa.select(_SESSIONS).where(_SESSIONS.c.id == sa.bindparam("id"))
-_USED = _SESSIONS.update().where(_SESSIONS.c.id == sa.bindparam("key")).values(last_used_at=sa.bindparam("at"))
+def _make_table(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column("id", sa.String(16), primary_key=True),
+        sa.Column("username", sa.String(255), nullable=False, index=True),
+        sa.Column("scopes", sa.JSON(none_as_null=True)),
+        sa.Column("client", sa.String(255), nullable=False),
+        sa.Column("password_mark", sa.String(64)),
+        sa.Column("refresh_digest", sa.LargeBinary(32)),
+        sa.Column("former_refresh_digest", sa.LargeBinary(32)),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False, index=True),
+        sa.Column("last_used_at", sa.BigInteger),
+        sa.Column("refreshed_at", sa.BigInteger),
+        # Empty for the API's own accounts. What the release before adds gets the default.
+        sa.Column("origin", sa.String(255), nullable=False, server_default=UNKNOWN_ORIGIN),
+    )
+
+
+#: The sessions of the API's own accounts, and of unknown ones.
+_OWN = _make_table("securest_sessions")
+
+#: Those of other accounts. The release before must not find, list or end them: it would take them for their namesakes'.
+_ELSEWHERE = _make_table("securest_sessions_elsewhere")
+
+#: The same as the release before has made it, without an origin.
+_OF_BEFORE = [column for column in _OWN.c if column.name != "origin"]
+
+# One statement, for each is a round trip.
+_BY_ID = sa.union_all(*(sa.select(*table.c).where(table.c.id == sa.bindparam("id")) for table in (_OWN, _ELSEWHERE)))
+_BY_ID_OF_BEFORE = sa.select(*_OF_BEFORE).where(_OWN.c.id == sa.bindparam("id"))
+
+#: For how long tables that have not been upgraded are not looked at again, in seconds.
+_BETWEEN_LOOKS = 10.0
 
 
 class SessionTable:
-    """Keep sessions in a table of our own."""
+    """Keep sessions in tables of our own. They may still be those of the release before: the columns tell."""
 
     metadata = METADATA
     version = VERSION
 
+    def __init__(self) -> None:
+        self._is_upgraded = False
+        self._looked_at = -_BETWEEN_LOOKS
+
     def find(self, connection: Connection, session_id: str) -> Session | None:
         """Return the session with this id: one indexed read."""
-        row = connection.execute(_BY_ID, {"id": session_id}).first()
-        # Some databases take "A" for "a".
-        if row is None or row.id != session_id or row.expires_at <= _now():
-            return None
-        return _to_session(row)
+        if self._knows_origins(connection):
+            return _first(session_id, connection.execute(_BY_ID, {"id": session_id}).all())
+        found = _first(session_id, connection.execute(_BY_ID_OF_BEFORE, {"id": session_id}).all())
+        if found is None and self._knows_origins(connection, again=True):
+            # Another process has upgraded the tables since, and added a session.
+            return self.find(connection, session_id)
+        return found
 
-    def find_all(self, connection: Connection, username: str) -> list[Session]:
-        """Return the sessions of a user, the oldest first."""
-        query = sa.select(_SESSIONS).where(_SESSIONS.c.username == username, _SESSIONS.c.expires_at > _now())
-        rows = connection.execute(query.order_by(_SESSIONS.c.created_at, _SESSIONS.c.id)).all()
-        return [_to_session(row) for row in rows if row.username == username]
+    def find_all(self, connection: Connection, username: str, origin: Origin) -> list[Session]:
+        """Return the sessions of an account, the oldest first."""
+        upgraded = self._knows_origins(connection, again=True)
+        if not upgraded and origin is not None:
+            return []
+        table = _OWN if origin is None else _ELSEWHERE
+        query = sa.select(*(table.c if upgraded else _OF_BEFORE)).where(
+            table.c.username == username, table.c.expires_at > _now(), *_of_origin(table, origin)
+        )
+        rows = connection.execute(query.order_by(table.c.created_at, table.c.id)).all()
+        # Some databases take "A" for "a".
+        names = {(username, origin), (username, UNKNOWN_ORIGIN if origin is None else origin)}
+        return [session for session in map(_to_session, rows) if (session.username, session.origin) in names]
 
     def add(self, connection: Connection, session: Session) -> None:
         """Add a session, and throw away those that have expired."""
-        connection.execute(_SESSIONS.delete().where(_SESSIONS.c.expires_at <= _now()))
-        connection.execute(_SESSIONS.insert().values(**_to_row(session)))
+        upgraded = self._knows_origins(connection, again=True)
+        table = _OWN if session.origin in (None, UNKNOWN_ORIGIN) else _ELSEWHERE
+        row = _to_row(session)
+        if not upgraded:
+            if table is _ELSEWHERE:
+                raise BackendError(
+                    "the tables of the tokenstore are of a former release, which cannot keep sessions of accounts from "
+                    "elsewhere: run flask securest init, as a user of the database who may change tables"
+                )
+            del row["origin"]
+        connection.execute(table.delete().where(table.c.expires_at <= _now()))
+        connection.execute(table.insert().values(**row))
 
     def refresh(self, connection: Connection, session_id: str, expected: bytes, new: bytes, at: datetime) -> bool:
         """Replace the refresh token, if it is still the one that is expected."""
-        statement = _SESSIONS.update().where(_SESSIONS.c.id == session_id, _SESSIONS.c.refresh_digest == expected)
         values = {"refresh_digest": new, "former_refresh_digest": expected, "refreshed_at": int(at.timestamp())}
-        return connection.execute(statement.values(**values)).rowcount == 1
+        statements = (
+            table.update().where(table.c.id == session_id, table.c.refresh_digest == expected).values(**values)
+            for table in self._tables(connection)
+        )
+        return any(connection.execute(statement).rowcount == 1 for statement in statements)
 
     def end(self, connection: Connection, session_id: str) -> bool:
         """End a session."""
-        return connection.execute(_SESSIONS.delete().where(_SESSIONS.c.id == session_id)).rowcount == 1
+        statements = (table.delete().where(table.c.id == session_id) for table in self._tables(connection))
+        return any(connection.execute(statement).rowcount == 1 for statement in statements)
 
-    def end_all(self, connection: Connection, username: str) -> int:
-        """End the sessions of a user."""
-        return connection.execute(_SESSIONS.delete().where(_SESSIONS.c.username == username)).rowcount
+    def end_all(self, connection: Connection, username: str, origin: Origin) -> int:
+        """End the sessions of an account."""
+        if origin is not None and not self._knows_origins(connection, again=True):
+            return 0
+        table = _OWN if origin is None else _ELSEWHERE
+        statement = table.delete().where(table.c.username == username, *_of_origin(table, origin))
+        return connection.execute(statement).rowcount
 
     def record(self, connection: Connection, uses: Sequence[tuple[str, datetime]]) -> None:
         """Write down when sessions were last used, except of those that somebody else is just changing."""
-        free = self._lock_free(connection, [session_id for session_id, _ in uses])
-        values = [{"key": each, "at": int(used_at.timestamp())} for each, used_at in uses if each in free]
-        if values:
-            connection.execute(_USED, values)
+        for table in self._tables(connection):
+            free = _lock_free(connection, table, [session_id for session_id, _ in uses])
+            values = [{"key": each, "at": int(used_at.timestamp())} for each, used_at in uses if each in free]
+            if values:
+                used = table.update().where(table.c.id == sa.bindparam("key"))
+                connection.execute(used.values(last_used_at=sa.bindparam("at")), values)
 
-    def _lock_free(self, connection: Connection, ids: list[str]) -> set[str]:
-        """Return which of the sessions can be written without waiting for anybody."""
-        if connection.dialect.name != "postgresql":
-            return set(ids)
-        query = sa.select(_SESSIONS.c.id).where(_SESSIONS.c.id.in_(ids)).order_by(_SESSIONS.c.id)
-        return set(connection.scalars(query.with_for_update(skip_locked=True)))
+    def _tables(self, connection: Connection) -> list[sa.Table]:
+        return [_OWN, _ELSEWHERE] if self._knows_origins(connection, again=True) else [_OWN]
+
+    def _knows_origins(self, connection: Connection, *, again: bool = False) -> bool:
+        """Return whether the tables have been upgraded; they are never changed back.
+
+        :param again: whether to look even if that has just been done
+        """
+        if self._is_upgraded:
+            return True
+        if not again and time.monotonic() - self._looked_at < _BETWEEN_LOOKS:
+            return False
+        inspector = sa.inspect(connection)
+        self._is_upgraded = inspector.has_table(_ELSEWHERE.name) and any(
+            column["name"] == "origin" for column in inspector.get_columns(_OWN.name)
+        )
+        self._looked_at = time.monotonic()
+        return self._is_upgraded
+
+
+def _of_origin(table: sa.Table, origin: Origin) -> list[sa.ColumnElement[bool]]:
+    return [] if table is _OWN else [table.c.origin == origin]
+
+
+def _lock_free(connection: Connection, table: sa.Table, ids: list[str]) -> set[str]:
+    """Return which of the sessions can be written without waiting for anybody."""
+    if connection.dialect.name != "postgresql":
+        return set(ids)
+    query = sa.select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id)
+    return set(connection.scalars(query.with_for_update(skip_locked=True)))
+
+
+def _first(session_id: str, rows: Sequence[Row[Any]]) -> Session | None:
+    # Some databases take "A" for "a".
+    return next((_to_session(row) for row in rows if row.id == session_id and row.expires_at > _now()), None)
 
 
 def _now() -> int:
@@ -105,6 +189,7 @@ def _to_session(row: Row[Any]) -> Session:
     return Session(
         id=row.id,
         username=row.username,
+        origin=getattr(row, "origin", UNKNOWN_ORIGIN) or None,
         scopes=None if row.scopes is None else frozenset(row.scopes),
         client=row.client,
         password_mark=row.password_mark,
@@ -115,6 +200,7 @@ def _to_session(row: Row[Any]) -> Session:
 
 
 def _to_row(session: Session) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(session, name) for name in _SESSIONS.c.keys()}  # noqa: SIM118
+    row: dict[str, Any] = {name: getattr(session, name) for name in _OWN.c.keys()}  # noqa: SIM118
+    row["origin"] = session.origin or ""
     row["scopes"] = None if session.scopes is None else sorted(session.scopes)
     return row | {name: None if row[name] is None else int(row[name].timestamp()) for name in _TIMES}

@@ -19,7 +19,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ..errors import ConfigurationError
 from ..logs import get_logger
-from ..signals import userstore_file_rejected
+from ..signals import send, userstore_file_rejected
 
 _log = get_logger(__name__)
 
@@ -182,16 +182,8 @@ class WatchedFile(Generic[_Content]):
             return
         self._reported = rejection
         _log.error("%s cannot be used, and what it held before stays in force: %s", printable(self.path), rejection)
-        try:
-            userstore_file_rejected.send(
-                self._sender,
-                path=self.path,
-                reason=rejection.reason,
-                line=rejection.line,
-                column=rejection.column,
-            )
-        except Exception:
-            _log.exception("a receiver of the signal %r failed", userstore_file_rejected.name)
+        said = {"reason": rejection.reason, "line": rejection.line, "column": rejection.column}
+        send(userstore_file_rejected, self._sender, path=self.path, **said)
 
 
 def require_path(path: str | os.PathLike[str]) -> str:
