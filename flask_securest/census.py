@@ -9,7 +9,7 @@ from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .guarded_app import GuardedApp
 from .resolution import ProtectedFunction, Rule, answers
-from .rules import Access
+from .statements import Access
 
 
 class Route(NamedTuple):

@@ -18,7 +18,7 @@ from .errors import AuthenticationError, AuthorizationError, BackendError
 from .identity import Identity
 from .logs import forget_frames
 from .resolution import Rule
-from .rules import Access
+from .statements import Access
 from .verdict import Policy, Refusal, Verdict, make_verdict
 
 #: With which status each answer of a chain is refused; those that are not here are bugs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flask import Flask
 from flask_restful import Api
 
 
@@ -27,3 +28,12 @@ def full_endpoint(api: Api, name: str) -> str:
     :param name: the endpoint as the Api knows it
     """
     return name if api.blueprint is None else f"{api.blueprint.name}.{name}"
+
+
+def find_verbs(app: Flask, endpoint: str) -> set[str]:
+    """Return the verbs of the URLs that lead to an endpoint.
+
+    :param app: the application
+    :param endpoint: the endpoint
+    """
+    return {verb for rule in app.url_map.iter_rules() if rule.endpoint == endpoint for verb in rule.methods or ()}

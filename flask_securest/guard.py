@@ -16,6 +16,7 @@ from .answers import ANSWERS, Answers
 from .authorization_providers.abstract import Target
 from .current import ANONYMOUS, STATE, Caller
 from .decision import AnyPolicy, FixedPolicy
+from .endpoints import find_verbs
 from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
 from .logs import forget_frames, get_logger
 from .policies import make_policy, same_arguments
@@ -101,7 +102,7 @@ class GuardedView:
             )
         if isinstance(self.resource, ProtectedFunction):
             return resolve_function_rule(self.resource)
-        return resolve_rule(self.resource, verb)
+        return resolve_rule(self.resource, verb, lambda: find_verbs(self.app, self.endpoint))
 
 
 class ApiGuard:

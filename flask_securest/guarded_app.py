@@ -240,6 +240,5 @@ def check(view: GuardedView, *, is_bare: bool) -> None:
     resource = view.resource
     if isinstance(resource, type):
         prepare_class(resource, is_bare=is_bare)
-    verbs = getattr(resource, "methods", None) or ("GET",)
-    for verb in verbs:
+    for verb in getattr(resource, "methods", None) or ("GET",):
         view.resolve_rule(verb)

@@ -22,7 +22,7 @@ from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .policies import same_arguments
 from .resolution import ProtectedFunction
-from .rules import COPIED_FROM, PROTECTION_MARK
+from .statements import COPIED_FROM, PROTECTION_MARK
 from .verdict import Verdict
 from .wrapper import call_guarded, make_callable
 

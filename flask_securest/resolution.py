@@ -15,8 +15,10 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError
+from .members import is_plain, look_inside, members_of, read_member, refuse_lost_rules
 from .requirement import NO_REQUIREMENT, Requirement
-from .rules import SILENCE, Access, Authenticator, Statement, get_statement, is_rule, refuse_to_silence
+from .rules import is_rule
+from .statements import SILENCE, Access, Authenticator, Statement, get_statement, refuse_to_silence
 
 _VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
 
@@ -97,15 +99,17 @@ class _Said(NamedTuple):
     statement: Statement
 
 
-def resolve_rule(resource: type, verb: str) -> Rule:
+def resolve_rule(resource: type, verb: str, find_verbs: Callable[[], Iterable[str]] = tuple) -> Rule:
     """Return the rule of one verb of a Resource class.
 
     :param resource: the class, as it was added to the Api
     :param verb: the request's method; one for which the class has no method of its own goes by the class's rules
+    :param find_verbs: returns the verbs that its URLs have besides those of the class
     :raises ConfigurationError: ``public`` contradicts what closes it elsewhere along the MRO, or a rule stands where it
-        has no effect
+        has no effect, or is lost
     """
-    refuse_misplaced_rules(resource)
+    refuse_misplaced_rules(resource, find_verbs)
+    refuse_lost_rules(resource)
     on_classes = [_Said(owner, get_statement(owner)) for owner in resource.__mro__]
     on_methods = list(_find_methods(resource, verb))
     method = on_methods[0] if on_methods else _Said(resource, SILENCE)
@@ -168,15 +172,26 @@ def _find_chain(method: _Said, overridden: list[_Said], on_classes: list[_Said])
 def _find_methods(resource: type, verb: str) -> Iterator[_Said]:
     """Yield what is said on the method that answers ``verb``, and on those that it overrides."""
     name = _name_method(resource, verb)
-    owners = [owner for owner in resource.__mro__ if name in vars(owner)]
-    for owner in owners:
-        yield _Said(owner, get_statement(vars(owner)[name]))
-    if name == "head":
-        # A base without a head answers HEAD with its get. A subclass that brings a head overrides that, too.
-        behind = resource.__mro__[resource.__mro__.index(owners[-1]) + 1 :]
-        for owner in behind:
-            if "get" in vars(owner):
-                yield _Said(owner, get_statement(vars(owner)["get"]))
+    yield from _find_members(resource, name)
+    if verb != "HEAD":
+        return
+    # Whoever is refused at HEAD by a base is refused here: by its head, or by the get that it answers HEAD with.
+    if name == "get":
+        yield from _find_members(resource, "head")
+        return
+    may_be_none = not isinstance(_find_member(resource, "head"), (FunctionType, staticmethod, classmethod))
+    for base in resource.__mro__ if may_be_none else resource.__mro__[1:]:
+        # A head that is a property may come to None, and then get runs.
+        if base is resource or not answers(base, "head"):
+            yield from _find_members(base, "get")
+
+
+def _find_members(resource: type, name: str) -> Iterator[_Said]:
+    return (_Said(owner, read_member(owner, name)) for owner in resource.__mro__ if name in vars(owner))
+
+
+def _find_member(resource: type, name: str) -> object:
+    return next((vars(owner)[name] for owner in resource.__mro__ if name in vars(owner)), None)
 
 
 def _name_method(resource: type, verb: str) -> str:
@@ -191,14 +206,14 @@ def answers(resource: type, name: str) -> bool:
     :param resource: the class
     :param name: the name, in lower case
     """
-    nearest = next((vars(owner)[name] for owner in resource.__mro__ if name in vars(owner)), None)
-    return nearest is not None
+    return _find_member(resource, name) is not None
 
 
-def refuse_misplaced_rules(resource: type) -> None:
+def refuse_misplaced_rules(resource: type, find_verbs: Callable[[], Iterable[str]]) -> None:
     """Raise if a rule stands where it would change nothing, and its author believes that it does.
 
     :param resource: the class
+    :param find_verbs: returns the verbs that its URLs have besides those of the class
     :raises ConfigurationError: one does
     """
     for place in ("decorators", "method_decorators"):
@@ -209,16 +224,33 @@ def refuse_misplaced_rules(resource: type) -> None:
                 f"{resource.__qualname__}.{place} has a rule, which has no effect there: decorate the class"
             )
     verbs = _VERBS | {verb.lower() for verb in getattr(resource, "methods", None) or ()}
-    functions = [
-        (name, member)
-        for owner in resource.__mro__
-        for name, member in vars(owner).items()
-        if isinstance(member, (FunctionType, staticmethod, classmethod))
-    ]
-    answering = {id(function) for name, function in functions if name in verbs}
-    for name, function in functions:
-        if name not in verbs and id(function) not in answering and get_statement(function) is not SILENCE:
+    misplaced = list(_find_misplaced(resource, verbs))
+    if misplaced:
+        verbs |= {verb.lower() for verb in find_verbs()}
+    answering: set[int] | None = None
+    for name, carriers in misplaced:
+        if answering is None:
+            answering = {id(each) for each in _find_answering(resource, verbs)}
+        if name not in verbs and not carriers <= answering:
             raise ConfigurationError(
                 f"{resource.__qualname__}.{name} has a rule and answers no verb: decorate the method that does, or the "
                 "class"
             )
+
+
+def _find_misplaced(resource: type, verbs: frozenset[str]) -> Iterator[tuple[str, set[int]]]:
+    """Yield the members with other names that have a rule, and what carries it."""
+    for owner in resource.__mro__:
+        for name, member in members_of(owner):
+            if name in verbs or (is_plain(member) and not member.__dict__):
+                continue
+            carriers = {id(each.carrier) for each in look_inside(member) if get_statement(each.carrier) is not SILENCE}
+            if carriers:
+                yield name, carriers
+
+
+def _find_answering(resource: type, verbs: frozenset[str]) -> Iterator[object]:
+    for owner in resource.__mro__:
+        for name, member in members_of(owner):
+            if name in verbs:
+                yield from (each.carrier for each in look_inside(member))

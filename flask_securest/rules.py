@@ -1,75 +1,38 @@
 """Say what a Resource or one of its methods asks for: ``public``, ``optional``, ``authenticators``, ``require``.
 
-The decorators leave a :class:`Statement` on what they decorate. What all statements about a method come to, its own
-and those on its class and their bases, is found in :mod:`flask_securest.resolution`.
+The decorators leave a :class:`~flask_securest.statements.Statement` on what they decorate. What all statements about
+a method come to, its own and those on its class and their bases, is found in :mod:`flask_securest.resolution`.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from types import FunctionType, MethodType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .errors import ConfigurationError
 from .models import collect_names
-from .requirement import NO_REQUIREMENT, Requirement
+from .requirement import Requirement
+from .statements import (
+    USE_DEFAULT,
+    Access,
+    Authenticator,
+    Statement,
+    UseDefault,
+    copy_function,
+    get_statement,
+    merge,
+    put_statement,
+    refuse_late_rule,
+    refuse_to_silence,
+)
+from .written import write_down
+
+__all__ = ["USE_DEFAULT", "authenticators", "is_rule", "optional", "public", "require"]
 
 _T = TypeVar("_T", bound=Callable[..., Any])
-
-# functools.wraps copies it along with the rest of __dict__, so a rule survives the decorators put around it.
-_ATTRIBUTE = "__flask_securest_rule__"
-
-#: On what ``securest.protect`` guards; and on a copy of a function that carries a rule: the function.
-PROTECTION_MARK = "__flask_securest_protection__"
-COPIED_FROM = "__flask_securest_copied_from__"
-
-
-class UseDefault(enum.Enum):
-    """Be the type of :data:`USE_DEFAULT`."""
-
-    USE_DEFAULT = "USE_DEFAULT"
-
-
-#: In :func:`authenticators`: all providers of the default chain, at this place.
-USE_DEFAULT = UseDefault.USE_DEFAULT
-
-#: One entry of :func:`authenticators`.
-Authenticator = str | AbstractAuthenticationProvider | UseDefault
-
-
-class Access(enum.Enum):
-    """Who may come in without being authenticated."""
-
-    CLOSED = "closed"  # nobody
-    OPTIONAL = "optional"  # whoever sends no credentials
-    PUBLIC = "public"  # everybody; the chain does not run
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """Hold what the decorators on one object say together; ``None`` where they are silent.
-
-    :param access: what ``public`` and ``optional`` say
-    :param reason: why it is public
-    :param authenticators: the chain
-    :param requirement: what all ``require`` ask for
-    """
-
-    access: Access | None = None
-    reason: str | None = None
-    authenticators: tuple[Authenticator, ...] | None = None
-    requirement: Requirement = NO_REQUIREMENT
-
-    def closes(self) -> bool:
-        """Return whether it asks for something of the caller."""
-        return self.authenticators is not None or bool(self.requirement)
-
-
-SILENCE = Statement()
 
 #: The decorators that were made here, to find them where they have no effect.
 _DECORATORS: WeakSet[Callable[..., Any]] = WeakSet()
@@ -160,40 +123,12 @@ def require(
     return _make_decorator(Statement(requirement=requirement))
 
 
-def get_statement(target: object) -> Statement:
-    """Return what is said on this object itself; a class does not say what its bases say.
-
-    :param target: a class, a function, or a ``staticmethod`` or ``classmethod``, whose function may say it too
-    """
-    for each in (target, getattr(target, "__func__", None)):
-        statement: Statement | None = getattr(each, "__dict__", {}).get(_ATTRIBUTE)
-        if statement is not None:
-            return statement
-    return SILENCE
-
-
 def is_rule(decorator: object) -> bool:
     """Return whether this is one of the decorators that are made here.
 
     :param decorator: anything
     """
     return isinstance(decorator, FunctionType) and decorator in _DECORATORS
-
-
-def refuse_to_silence(name: str, statements: Iterable[Statement]) -> None:
-    """Raise if what is public would silence something that closes it, written elsewhere along the MRO.
-
-    :param name: what is public
-    :param statements: those from elsewhere
-    :raises ConfigurationError: it would
-    """
-    for statement in statements:
-        if statement.closes():
-            what = str(statement.requirement) or f"authenticators {statement.authenticators}"
-            raise ConfigurationError(
-                f"{name} is public, and another class of its MRO has a require or authenticators, which public cannot "
-                f"take back: {what}"
-            )
 
 
 def _read_names(names: str | Iterable[str] | None, argument: str) -> frozenset[str]:
@@ -216,55 +151,21 @@ def _make_decorator(statement: Statement) -> Callable[[_T], _T]:
                 f"rules decorate a Resource class or a method in its body, not {target!r}; on a view function, in "
                 "method_decorators and in Api(decorators=...) a rule would have no effect"
             )
-        merged = _merge(get_statement(target), statement, target)
+        said = get_statement(target)
+        merged = merge(said, statement, getattr(target, "__qualname__", repr(target)))
         if isinstance(target, type) and merged.access is Access.PUBLIC:
             refuse_to_silence(target.__qualname__, map(get_statement, target.__mro__[1:]))
+        decorated: Any = target
         if isinstance(target, FunctionType) and statement.access is not None:
             # What opens, opens a copy. A function that is borrowed from another class, get = public(...)(Other.get),
             # would open that one too. (What closes may well close it as well.)
-            target = _copy(target)  # type: ignore[assignment]
-        try:
-            setattr(target, _ATTRIBUTE, merged)
-        except (AttributeError, TypeError) as error:
-            raise ConfigurationError(f"{target!r} cannot carry a rule: {error}") from error
-        return target
+            decorated = copy_function(target)
+        else:
+            refuse_late_rule(target, said, merged)
+        written = put_statement(decorated, merged)
+        if not isinstance(target, type):
+            write_down(target, decorated, written)
+        return cast(_T, decorated)
 
     _DECORATORS.add(decorate)
     return decorate
-
-
-def _copy(function: FunctionType) -> FunctionType:
-    copy = FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__dict__.update(function.__dict__)
-    for name in ("__module__", "__qualname__", "__doc__", "__annotations__"):
-        setattr(copy, name, getattr(function, name))
-    setattr(copy, COPIED_FROM, function)
-    protection = function.__dict__.get(PROTECTION_MARK)
-    if protection is not None:
-        protection.copies.append(copy)
-    return copy
-
-
-def _merge(said: Statement, more: Statement, target: object) -> Statement:
-    """Return both statements as one.
-
-    :raises ConfigurationError: they contradict each other
-    """
-    name = getattr(target, "__qualname__", repr(target))
-    if said.access and more.access and said.access is not more.access:
-        raise ConfigurationError(f"{name} cannot be both public and optional")
-    if said.authenticators is not None and more.authenticators is not None:
-        raise ConfigurationError(f"{name} has authenticators twice: write them as one")
-    merged = replace(
-        said,
-        access=more.access or said.access,
-        reason=more.reason or said.reason,
-        authenticators=more.authenticators if said.authenticators is None else said.authenticators,
-        requirement=said.requirement & more.requirement,
-    )
-    if merged.access is Access.PUBLIC and merged.closes():
-        raise ConfigurationError(f"{name} cannot be public and have require or authenticators as well")
-    return merged

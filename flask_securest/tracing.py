@@ -17,7 +17,7 @@ from werkzeug.local import LocalProxy
 from .guard import GuardedView
 from .protecting import Protection, is_protecting
 from .resolution import ProtectedFunction
-from .rules import PROTECTION_MARK
+from .statements import PROTECTION_MARK
 from .wrapper import VIEW_MARK, is_wrapper
 
 #: On what the ``output`` of an attached Api has returned: the Api.

@@ -6,9 +6,8 @@ import functools
 from types import FunctionType
 from typing import Any
 
-from .rules import Access, get_statement
-
-_METHODS = (FunctionType, staticmethod, classmethod)
+from .members import look_inside, members_of
+from .statements import Access, get_statement
 
 
 def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) -> str | None:
@@ -27,9 +26,8 @@ def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) 
         carriers += [(type(function).__qualname__, each) for each in (type(function), type(function).__call__)]
     for owner in view_class.__mro__ if view_class is not None else ():
         carriers.append((owner.__qualname__, owner))
-        # Other members, such as the proxies of an application, must not even be asked.
-        methods = [(name, each) for name, each in vars(owner).items() if type(each) in _METHODS]
-        carriers += [(f"{owner.__qualname__}.{name}", each) for name, each in methods]
+        for member, each in members_of(owner):
+            carriers += [(f"{owner.__qualname__}.{member}", inside.carrier) for inside in look_inside(each)]
     for name, carrier in carriers:
         statement = get_statement(carrier)
         if statement.closes() or statement.access is Access.OPTIONAL:

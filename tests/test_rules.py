@@ -8,7 +8,7 @@ from flask_securest import USE_DEFAULT, Identity, User, authenticators, optional
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, TokenAuthenticator
 from flask_securest.errors import ConfigurationError
 from flask_securest.resolution import resolve_rule
-from flask_securest.rules import Access
+from flask_securest.statements import Access
 
 WITH_SCOPES = Identity(User("alice", roles=["admin"]), scopes=["read", "write"])
 

@@ -1,0 +1,270 @@
+"""Find what is said on a member of a class: on itself, and on the functions inside of it.
+
+A rule that was written is in force, or is an error. What closes is found wherever it is. What opens counts only where
+the member itself shows it: what a decorator hides may as well be another method (CWE-863).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any, NamedTuple, TypeGuard, cast
+from weakref import WeakSet
+
+from .errors import ConfigurationError
+from .statements import SILENCE, Access, Statement, get_statement, instance_dict, merge
+from .written import Written, find_written, iterate_owners
+
+#: How many objects are looked at inside of one member. Beyond that, what cannot be told is an error or is closed.
+_MOST_INSIDE = 64
+
+#: The classes of which no rule is lost.
+_CHECKED: WeakSet[type] = WeakSet()
+
+_SIMPLE = (str, bytes, int, float, complex, bool, type(None), type, ModuleType)
+_CONTAINERS = (list, tuple, set, frozenset, dict)
+
+# Not the attributes, which a subclass may have made something else.
+_PROPERTY_FGET: Any = cast(Any, property).fget.__get__
+_PARTIAL_FUNC: Any = cast(Any, functools.partial).func.__get__
+_PARTIAL_ARGS: Any = cast(Any, functools.partial).args.__get__
+
+
+class Inside(NamedTuple):
+    """Hold what is inside of a member.
+
+    :param carrier: the object
+    :param is_shown: whether the member shows it, as a property shows its function; not if a decorator hides it
+    :param is_called: whether it is really there, and not only named by ``__wrapped__``
+    """
+
+    carrier: Any
+    is_shown: bool
+    is_called: bool
+
+
+def read_member(owner: type, name: str) -> Statement:
+    """Return what is said on a member of a class, in this class and not in its bases.
+
+    :param owner: the class
+    :param name: the name of the member, which it has
+    :raises ConfigurationError: it is said twice and in different ways, or what opens is hidden
+    """
+    member = vars(owner)[name]
+    if is_plain(member) and member.__dict__.get("__wrapped__") is None:
+        said = get_statement(member)
+        if said.access is None or (said.written_on is not None and said.written_on() is member):
+            return said  # as most are
+    label = f"{owner.__qualname__}.{name}"
+    written = find_written(owner)
+    insides = look_inside(member)
+    # What is defined elsewhere has not been written down here. If there is one function only, it is what runs.
+    alone = sum(type(each.carrier) is FunctionType and each.is_called for each in insides[1:]) == 1
+    said = SILENCE
+    for each in insides:
+        statement = get_statement(each.carrier)
+        if statement is SILENCE:
+            continue
+        if statement.access is not None and not _opens(statement, each, owner, name, insides, written):
+            if not each.is_shown and said.access is None and _is_written(each.carrier, written):
+                raise ConfigurationError(
+                    f"{label} is {statement.access.value} inside of a {type(member).__name__} that hides it: put the "
+                    "rule on top, or give the decorator functools.wraps"
+                )
+            statement = replace(statement, access=None, reason=None)
+        if each.is_shown or alone or _is_written(each.carrier, written):
+            said = _add(said, statement, label)
+    return said
+
+
+def refuse_lost_rules(resource: type) -> None:
+    """Raise if a rule was written in the body of a class, or of one of its bases, and cannot be found there.
+
+    :param resource: the class
+    :raises ConfigurationError: says which method has lost it, and by what
+    """
+    for owner, written in iterate_owners(resource):
+        if owner not in _CHECKED:
+            insides = {name: look_inside(member) for name, member in members_of(owner)}
+            for each in written:
+                _refuse_if_lost(owner, each, insides)
+            _CHECKED.add(owner)
+
+
+def members_of(owner: type) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a class that may run, or have inside what runs.
+
+    :param owner: the class
+    """
+    for name, member in vars(owner).items():
+        if not (name.startswith("__") or _is_a(member, (*_SIMPLE, *_CONTAINERS))):
+            yield name, member
+
+
+def is_plain(member: object) -> TypeGuard[FunctionType]:
+    """Return whether a member is a function with nothing inside.
+
+    :param member: the member
+    """
+    if type(member) is not FunctionType:
+        return False
+    return member.__closure__ is None and member.__defaults__ is None and member.__kwdefaults__ is None
+
+
+def look_inside(member: object) -> list[Inside]:
+    """Return a member and what is inside of it, without running any of its code.
+
+    :param member: the member
+    """
+    called = _reach(member, lambda each: [*_open_shown(each), *_open_hidden(each)])
+    shown = {id(each) for each in _reach(member, lambda each: [*_open_shown(each), *_open_named(each)])}
+    calling = {id(each) for each in called}
+    # What an object runs when it is called, or what __wrapped__ names, comes last.
+    named = [each for each in _reach(member, _open_all) if id(each) not in calling]
+    return [Inside(each, id(each) in shown, id(each) in calling) for each in [*called, *named]]
+
+
+def _reach(member: object, open_: Callable[[Any], Iterable[Any]]) -> list[Any]:
+    found = [member]
+    seen = {id(member)}
+    for each in found:  # which grows meanwhile
+        for inside in open_(each):
+            # A class is nobody's method.
+            if id(inside) not in seen and len(found) < _MOST_INSIDE and not _is_a(inside, _SIMPLE):
+                seen.add(id(inside))
+                found.append(inside)
+    return found
+
+
+def _open_shown(each: Any) -> list[Any]:
+    """Return what a known descriptor shows."""
+    if _is_a(each, property):
+        return [_PROPERTY_FGET(each)]
+    if _is_a(each, (staticmethod, classmethod, MethodType)):
+        return [each.__func__]
+    if _is_a(each, functools.partial):
+        return [_PARTIAL_FUNC(each)]
+    if _is_a(each, (functools.partialmethod, functools.cached_property, functools.singledispatchmethod)):
+        return [instance_dict(each).get("func")]
+    return []
+
+
+def _open_hidden(each: Any) -> list[Any]:
+    """Return what a function or an object has for itself."""
+    if _is_a(each, FunctionType):
+        cells = [content for cell in each.__closure__ or () for content in _read_cell(cell)]
+        return [*cells, *(each.__defaults__ or ()), *(each.__kwdefaults__ or {}).values()]
+    if _is_a(each, _CONTAINERS):
+        return list(islice(each.values() if _is_a(each, dict) else each, _MOST_INSIDE))
+    if _is_a(each, functools.partial):
+        return list(_PARTIAL_ARGS(each))
+    if not (callable(each) or hasattr(type(each), "__get__")):
+        return []
+    attributes = islice(instance_dict(each).items(), _MOST_INSIDE)
+    return [*_read_slots(each), *(value for name, value in attributes if name != "__wrapped__")]
+
+
+def _open_named(each: Any) -> list[Any]:
+    """Return what an object names as what it stands for, and what it runs when it is called."""
+    named = [instance_dict(each).get("__wrapped__")]
+    if not _is_a(each, FunctionType):
+        named.append(_find_call(each))
+    return named
+
+
+def _open_all(each: Any) -> list[Any]:
+    return [*_open_shown(each), *_open_hidden(each), *_open_named(each)]
+
+
+def _is_a(each: object, types: Any) -> bool:
+    # Not by isinstance(), which asks a proxy of an application whom it stands for.
+    return issubclass(type(each), types)
+
+
+def _find_call(each: object) -> FunctionType | None:
+    found = next((vars(owner)["__call__"] for owner in type(each).__mro__ if "__call__" in vars(owner)), None)
+    return found if isinstance(found, FunctionType) else None
+
+
+def _read_slots(each: object) -> list[Any]:
+    values = []
+    for owner in type(each).__mro__:
+        for slot in vars(owner).values() if "__slots__" in vars(owner) else ():
+            if isinstance(slot, MemberDescriptorType):
+                with suppress(AttributeError):  # it is empty
+                    values.append(slot.__get__(each))
+    return values
+
+
+def _read_cell(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []  # it is empty yet
+
+
+def _opens(
+    statement: Statement, inside: Inside, owner: type, name: str, insides: list[Inside], written: list[Written]
+) -> bool:
+    """Return whether what opens was written for this very member, and not copied from another one.
+
+    ``functools.wraps(get)`` on ``delete`` copies what is said on ``get``: it must not open ``delete`` (CWE-863).
+    """
+    if not inside.is_shown:
+        return False
+    carrier = None if statement.written_on is None else statement.written_on()
+    if carrier is vars(owner)[name]:
+        return True
+    # A decorator with functools.wraps has it inside, and calls it.
+    if any(each.carrier is carrier and each.is_called for each in insides):
+        return True
+    own = next((each for each in written if each.target is carrier), None)
+    return own is not None and own.name is not None and vars(owner).get(own.name) is vars(owner)[name]
+
+
+def _is_written(carrier: object, written: list[Written]) -> bool:
+    return any(each.target is carrier for each in written)
+
+
+def _add(said: Statement, more: Statement, label: str) -> Statement:
+    """Return both as one: the outer one names the chain."""
+    if said.authenticators is not None:
+        more = replace(more, authenticators=None)
+    if said.access is Access.PUBLIC and more.closes():
+        raise ConfigurationError(f"{label} cannot be public and have require or authenticators as well")
+    return merge(said, more, label)
+
+
+def _refuse_if_lost(owner: type, written: Written, insides: dict[str, list[Inside]]) -> None:
+    target = written.target
+    for name, found in insides.items():
+        for each in found:
+            if each.carrier is target or get_statement(each.carrier) is written.statement:
+                read_member(owner, name)  # which says what is wrong, if what opens is hidden
+                return
+    if target is None and (written.name is None or written.name not in vars(owner)):
+        return  # it was deleted on purpose
+    if written.name is not None and written.name not in vars(owner):
+        # Deleted, too, and another class has a copy; unless something that cannot be looked into may have it.
+        if not any(_is_opaque(found) for found in insides.values()):
+            return
+        holder = "a member that cannot be looked into"
+    else:
+        replaced = None if written.name is None else vars(owner)[written.name]
+        holder = "another function" if isinstance(replaced, FunctionType) else f"a {type(replaced).__name__}"
+        if written.name is None:
+            holder = "what was made of it"
+    lost = written.name or getattr(target, "__name__", "?")
+    raise ConfigurationError(
+        f"the rule on {owner.__qualname__}.{lost} is lost ({written.statement}): {holder} stands in its place and does "
+        "not lead to it. Put the rule on top, or give the decorator that stands above it functools.wraps"
+    )
+
+
+def _is_opaque(found: list[Inside]) -> bool:
+    """Return whether a member may run something that cannot be seen."""
+    return callable(found[0].carrier) and not any(type(each.carrier) is FunctionType for each in found)

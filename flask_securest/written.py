@@ -1,0 +1,113 @@
+"""Remember in a class body which rules have been written in it, so that none is lost on its way into the class.
+
+A decorator that stands above a rule may hide it: one without ``functools.wraps``, or a descriptor. What the class has
+in the end does not tell that there was one. The body's own namespace does: it is that of this very class, also where
+one ``class`` statement makes many.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Iterator
+from inspect import CO_NEWLOCALS, CO_OPTIMIZED
+from types import FrameType
+from typing import Any
+
+from .statements import Statement
+
+#: In a class body: the rules that have been written in it.
+_WRITTEN = "__flask_securest_written__"
+
+
+class Written:
+    """Hold one rule that was written in a class body.
+
+    :param target: what it was written on
+    :param statement: what is said there
+    :param name: under which name the body defines it; ``None`` if it is defined elsewhere
+    """
+
+    __slots__ = ("_target", "name", "statement")
+
+    def __init__(self, target: object, statement: Statement, name: str | None) -> None:
+        self.name = name
+        self.put_on(target, statement)
+
+    def put_on(self, target: object, statement: Statement) -> None:
+        """Take note that another rule was added, on the same object or on a copy of it.
+
+        :param target: the object that has both
+        :param statement: what is said there now
+        """
+        self.statement = statement
+        self._target: Any
+        try:
+            # What nothing else refers to any more cannot run: it has been deleted, or replaced.
+            self._target = weakref.ref(target)
+        except TypeError:
+            self._target = lambda: target
+
+    @property
+    def target(self) -> object | None:
+        """Return what it was written on; ``None`` if that is gone."""
+        found: object | None = self._target()
+        return found
+
+
+def write_down(former: object, target: object, statement: Statement) -> None:
+    """Remember that a rule was written, if that happens in a class body.
+
+    :param former: what was decorated
+    :param target: what has come of it, which may be a copy
+    :param statement: what is said there now
+    """
+    # Of this package are the decorators themselves.
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    is_direct = True
+    while frame is not None and not _is_class_body(frame):
+        frame, is_direct = frame.f_back, False
+    if frame is None:
+        return
+    body = frame.f_locals
+    prefix = f"{body['__qualname__']}."
+    qualname = getattr(former, "__qualname__", "")
+    is_own = isinstance(qualname, str) and qualname.startswith(prefix) and "." not in qualname[len(prefix) :]
+    # What is decorated by a function that the body calls, such as a factory, need not be meant for this class.
+    if not (is_direct or is_own):
+        return
+    written: list[Written] = body.setdefault(_WRITTEN, [])
+    for each in written:
+        if each.target is former:
+            each.put_on(target, statement)
+            return
+    name = qualname[len(prefix) :] if is_own else None
+    written.append(Written(target, statement, None if name == "<lambda>" else name))
+
+
+def find_written(owner: type) -> list[Written]:
+    """Return the rules that were written in the body of a class, and not in those of its bases.
+
+    :param owner: the class
+    """
+    written: list[Written] = vars(owner).get(_WRITTEN, [])
+    return written
+
+
+def _is_class_body(frame: FrameType) -> bool:
+    is_function = frame.f_code.co_flags & (CO_OPTIMIZED | CO_NEWLOCALS)
+    return not is_function and "__qualname__" in frame.f_locals and "__module__" in frame.f_locals
+
+
+def iterate_owners(resource: type) -> Iterator[tuple[type, list[Written]]]:
+    """Yield the classes of an MRO in whose bodies rules were written.
+
+    :param resource: the class
+    """
+    if hasattr(resource, _WRITTEN):  # most have none
+        for owner in resource.__mro__:
+            written = find_written(owner)
+            if written:
+                yield owner, written
