@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, cast
 
 from flask import Blueprint, Flask
@@ -127,13 +127,14 @@ class Attachment:
         def add_and_tell(*args: Any, **kwargs: Any) -> Any:
             app = args[0] if args and isinstance(args[0], Flask) else _find_app(self.api)
             resource = next((each for each in args[:2] if isinstance(each, type)), None)
-            with ExitStack() as stack:
-                if app is not None:
-                    # The Api may have got into the application in a way of its own, past _init_app.
-                    guarded_app = GuardedApp.of(app)
-                    guarded_app.add(self.api, self.guard)
-                    stack.enter_context(guarded_app.owners.adding(self.api, resource))
+            if app is None:
                 answer = add(*args, **kwargs)
+            else:
+                # The Api may have got into the application in a way of its own, past _init_app.
+                guarded_app = GuardedApp.of(app)
+                guarded_app.add(self.api, self.guard)
+                with guarded_app.owners.adding(self.api, resource):
+                    answer = add(*args, **kwargs)
             if resource is not None and (self.api.decorators or type(self.api) is not Api):
                 prepare_class(resource)
             return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from logging import DEBUG
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -22,7 +22,7 @@ from .logs import forget_frames, get_logger
 from .policies import make_policy, same_arguments
 from .preflights import is_preflight, tells_more
 from .reports import Reporter
-from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rule
+from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rules
 from .responses import ErrorHandler, make_refusal
 from .settings import Settings
 from .signals import request_authenticated, request_refused, request_would_be_refused
@@ -94,6 +94,10 @@ class GuardedView:
         :param verb: the request's method
         :raises ConfigurationError: it makes no sense, or cannot be told
         """
+        return self.check_rules([verb])[0]
+
+    def check_rules(self, verbs: Iterable[str]) -> list[Rule]:
+        """Return the rules of several verbs, as :meth:`resolve_rule` does."""
         if self.fault is not None:
             raise ConfigurationError(self.fault)
         if self.resource is None:
@@ -101,8 +105,8 @@ class GuardedView:
                 f"a decorator of the view {self.endpoint!r} hides which Resource it is: it needs functools.wraps"
             )
         if isinstance(self.resource, ProtectedFunction):
-            return resolve_function_rule(self.resource)
-        return resolve_rule(self.resource, verb, lambda: find_verbs(self.app, self.endpoint))
+            return [resolve_function_rule(self.resource) for _ in verbs]
+        return resolve_rules(self.resource, verbs, lambda: find_verbs(self.app, self.endpoint))
 
 
 class ApiGuard:
@@ -147,11 +151,7 @@ class ApiGuard:
         return verdict
 
     def find_policy(self, view: GuardedView, verb: str) -> AnyPolicy:
-        """Return how requests are decided.
-
-        :param view: what they ask for
-        :param verb: their method
-        """
+        """Return how requests for a view with this method are decided."""
         return view.policies.get(verb) or make_policy(view, verb, self.settings)
 
     def decide(self, request: Request, policy: AnyPolicy, arguments: Mapping[str, Any]) -> Verdict:

@@ -240,5 +240,4 @@ def check(view: GuardedView, *, is_bare: bool) -> None:
     resource = view.resource
     if isinstance(resource, type):
         prepare_class(resource, is_bare=is_bare)
-    for verb in getattr(resource, "methods", None) or ("GET",):
-        view.resolve_rule(verb)
+    view.check_rules(getattr(resource, "methods", None) or ("GET",))

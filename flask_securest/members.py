@@ -7,26 +7,27 @@ the member itself shows it: what a decorator hides may as well be another method
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeGuard, cast
-from weakref import WeakSet
 
 from .errors import ConfigurationError
 from .statements import SILENCE, Access, Statement, get_statement, instance_dict, merge
-from .written import Written, find_written, iterate_owners
+from .written import Written, find_written
 
 #: How many objects are looked at inside of one member. Beyond that, what cannot be told is an error or is closed.
 _MOST_INSIDE = 64
 
-#: The classes of which no rule is lost.
-_CHECKED: WeakSet[type] = WeakSet()
+#: The modules of the classes that every Resource inherits from.
+_OF_EVERYBODY = ("builtins", "flask.views", "flask_restful")
 
 _SIMPLE = (str, bytes, int, float, complex, bool, type(None), type, ModuleType)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
+_NO_METHODS = (*_SIMPLE, *_CONTAINERS)
 
 # Not the attributes, which a subclass may have made something else.
 _PROPERTY_FGET: Any = cast(Any, property).fget.__get__
@@ -81,28 +82,29 @@ def read_member(owner: type, name: str) -> Statement:
     return said
 
 
-def refuse_lost_rules(resource: type) -> None:
-    """Raise if a rule was written in the body of a class, or of one of its bases, and cannot be found there.
-
-    :param resource: the class
-    :raises ConfigurationError: says which method has lost it, and by what
-    """
-    for owner, written in iterate_owners(resource):
-        if owner not in _CHECKED:
-            insides = {name: look_inside(member) for name, member in members_of(owner)}
-            for each in written:
-                _refuse_if_lost(owner, each, insides)
-            _CHECKED.add(owner)
-
-
 def members_of(owner: type) -> Iterator[tuple[str, Any]]:
     """Yield the members of a class that may run, or have inside what runs.
 
+    :param owner: the class; those of everybody have none with a rule
+    """
+    if is_of_everybody(owner):
+        return
+    for name, member in vars(owner).items():
+        if name.startswith("__") or _is_a(member, _NO_METHODS):
+            continue
+        # Flask-RESTful puts a function of its own on each class, which has the Api inside.
+        if type(member) is not FunctionType or member.__globals__.get("__name__") != "flask_restful":
+            yield name, member
+
+
+def is_of_everybody(owner: type) -> bool:
+    """Return whether a class is one of those that every Resource inherits from.
+
     :param owner: the class
     """
-    for name, member in vars(owner).items():
-        if not (name.startswith("__") or _is_a(member, (*_SIMPLE, *_CONTAINERS))):
-            yield name, member
+    # What is run by exec() says that its module is builtins.
+    module = sys.modules.get(owner.__module__) if owner.__module__ in _OF_EVERYBODY else None
+    return module is not None and getattr(module, owner.__name__, None) is owner
 
 
 def is_plain(member: object) -> TypeGuard[FunctionType]:
@@ -237,34 +239,3 @@ def _add(said: Statement, more: Statement, label: str) -> Statement:
     if said.access is Access.PUBLIC and more.closes():
         raise ConfigurationError(f"{label} cannot be public and have require or authenticators as well")
     return merge(said, more, label)
-
-
-def _refuse_if_lost(owner: type, written: Written, insides: dict[str, list[Inside]]) -> None:
-    target = written.target
-    for name, found in insides.items():
-        for each in found:
-            if each.carrier is target or get_statement(each.carrier) is written.statement:
-                read_member(owner, name)  # which says what is wrong, if what opens is hidden
-                return
-    if target is None and (written.name is None or written.name not in vars(owner)):
-        return  # it was deleted on purpose
-    if written.name is not None and written.name not in vars(owner):
-        # Deleted, too, and another class has a copy; unless something that cannot be looked into may have it.
-        if not any(_is_opaque(found) for found in insides.values()):
-            return
-        holder = "a member that cannot be looked into"
-    else:
-        replaced = None if written.name is None else vars(owner)[written.name]
-        holder = "another function" if isinstance(replaced, FunctionType) else f"a {type(replaced).__name__}"
-        if written.name is None:
-            holder = "what was made of it"
-    lost = written.name or getattr(target, "__name__", "?")
-    raise ConfigurationError(
-        f"the rule on {owner.__qualname__}.{lost} is lost ({written.statement}): {holder} stands in its place and does "
-        "not lead to it. Put the rule on top, or give the decorator that stands above it functools.wraps"
-    )
-
-
-def _is_opaque(found: list[Inside]) -> bool:
-    """Return whether a member may run something that cannot be seen."""
-    return callable(found[0].carrier) and not any(type(each.carrier) is FunctionType for each in found)

@@ -8,16 +8,13 @@ from .authorization_providers.abstract import Target
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy
 from .errors import ConfigurationError
 from .logs import forget_frames
-from .members import look_inside, members_of
+from .members import is_of_everybody, look_inside, members_of
 from .resolution import ProtectedFunction, Rule
 from .settings import Chains, Settings
 from .statements import SILENCE, Access, get_statement, put_in_force
 
 #: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).
 _MOST_VERBS = 32
-
-#: Their classes belong to everybody.
-_OF_OTHERS = ("builtins", "flask.views", "flask_restful")
 
 
 def same_arguments(one: object, other: object) -> bool:
@@ -83,12 +80,12 @@ def put_rules_in_force(resource: type | ProtectedFunction | None) -> None:
             put_in_force(carrier)
     elif resource is not None:
         for owner in resource.__mro__:
-            if owner.__module__ not in _OF_OTHERS:
+            if not is_of_everybody(owner):
                 put_in_force(owner)
-                for _, member in members_of(owner):
-                    for inside in look_inside(member):
-                        if inside.is_shown or get_statement(inside.carrier) is not SILENCE:
-                            put_in_force(inside.carrier)
+            for _, member in members_of(owner):
+                for inside in look_inside(member):
+                    if inside.is_shown or get_statement(inside.carrier) is not SILENCE:
+                        put_in_force(inside.carrier)
 
 
 def _work_out(view: View, target: Target, settings: Settings, chains: Chains) -> AnyPolicy:

@@ -9,18 +9,16 @@ Two principles explain every line of it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError
-from .members import is_plain, look_inside, members_of, read_member, refuse_lost_rules
+from .members import read_member
+from .placement import refuse_lost_rules, refuse_misplaced_rules
 from .requirement import NO_REQUIREMENT, Requirement
-from .rules import is_rule
 from .statements import SILENCE, Access, Authenticator, Statement, get_statement, refuse_to_silence
-
-_VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,9 @@ class Rule:
     requirement: Requirement
     reason: str | None
     source: str
+
+
+_CLOSED = Rule(Access.CLOSED, None, NO_REQUIREMENT, None, "default")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +109,31 @@ def resolve_rule(resource: type, verb: str, find_verbs: Callable[[], Iterable[st
     :raises ConfigurationError: ``public`` contradicts what closes it elsewhere along the MRO, or a rule stands where it
         has no effect, or is lost
     """
+    return resolve_rules(resource, [verb], find_verbs)[0]
+
+
+def resolve_rules(resource: type, verbs: Iterable[str], find_verbs: Callable[[], Iterable[str]] = tuple) -> list[Rule]:
+    """Return the rules of several verbs, as :func:`resolve_rule` does.
+
+    :param resource: the class
+    :param verbs: the verbs
+    :param find_verbs: returns the verbs that its URLs have besides those of the class
+    :raises ConfigurationError: something is wrong with one of them
+    """
     refuse_misplaced_rules(resource, find_verbs)
     refuse_lost_rules(resource)
-    on_classes = [_Said(owner, get_statement(owner)) for owner in resource.__mro__]
+    said = ((owner, get_statement(owner)) for owner in resource.__mro__)
+    on_classes = [_Said(owner, statement) for owner, statement in said if statement is not SILENCE]
+    return [_resolve(resource, verb, on_classes) for verb in verbs]
+
+
+def _resolve(resource: type, verb: str, on_classes: list[_Said]) -> Rule:
     on_methods = list(_find_methods(resource, verb))
     method = on_methods[0] if on_methods else _Said(resource, SILENCE)
-    overridden = on_methods[1:]
-    itself = on_classes[0]
+    overridden = [said for said in on_methods[1:] if said.statement is not SILENCE]
+    if method.statement is SILENCE and not overridden and not on_classes:
+        return _CLOSED  # as most are
+    itself = _Said(resource, get_statement(resource))
 
     if method.statement.access is not None:
         # Within one class a public method of a class with require says so itself, right beside it.
@@ -126,11 +145,14 @@ def resolve_rule(resource: type, verb: str, find_verbs: Callable[[], Iterable[st
             opened = None  # as if the method had not been overridden: it would close itself
     else:
         opened = None
+    if opened is not None and verb == "HEAD" and _head_may_be_none(resource):
+        # What opens head does not open get, which may run instead.
+        opened = opened if _resolve(resource, "GET", on_classes).access is opened.access else None
 
-    requirement = NO_REQUIREMENT
-    for said in on_classes + on_methods:
+    requirement = method.statement.requirement
+    for said in on_classes + overridden:
         requirement &= said.statement.requirement
-    chain = _find_chain(method, overridden, on_classes)
+    chain = _find_chain(resource, method, overridden, on_classes)
     if opened is None:
         return Rule(Access.CLOSED, chain, requirement, None, "default")
     if opened.access is Access.PUBLIC:
@@ -154,7 +176,9 @@ def _open(statement: Statement, source: str, elsewhere: Iterable[_Said]) -> _Ope
     return _Opened(statement.access, statement.reason, source) if statement.access is not None else None
 
 
-def _find_chain(method: _Said, overridden: list[_Said], on_classes: list[_Said]) -> tuple[Authenticator, ...] | None:
+def _find_chain(
+    resource: type, method: _Said, overridden: list[_Said], on_classes: list[_Said]
+) -> tuple[Authenticator, ...] | None:
     """Return the nearest authenticators: of the method that runs; else of class after class, from here to the base.
 
     In each class what stands on the method that was overridden comes before what stands on the class itself:
@@ -162,11 +186,10 @@ def _find_chain(method: _Said, overridden: list[_Said], on_classes: list[_Said])
     """
     if method.statement.authenticators is not None:
         return method.statement.authenticators
-    for on_class in on_classes:
-        for said in (*(each for each in overridden if each.owner is on_class.owner), on_class):
-            if said.statement.authenticators is not None:
-                return said.statement.authenticators
-    return None
+    closing = [said for said in (*overridden, *on_classes) if said.statement.authenticators is not None]
+    # The sort keeps the order within each class.
+    closing.sort(key=lambda said: resource.__mro__.index(said.owner))
+    return closing[0].statement.authenticators if closing else None
 
 
 def _find_methods(resource: type, verb: str) -> Iterator[_Said]:
@@ -179,11 +202,15 @@ def _find_methods(resource: type, verb: str) -> Iterator[_Said]:
     if name == "get":
         yield from _find_members(resource, "head")
         return
-    may_be_none = not isinstance(_find_member(resource, "head"), (FunctionType, staticmethod, classmethod))
-    for base in resource.__mro__ if may_be_none else resource.__mro__[1:]:
-        # A head that is a property may come to None, and then get runs.
+    for base in resource.__mro__ if _head_may_be_none(resource) else resource.__mro__[1:]:
         if base is resource or not answers(base, "head"):
             yield from _find_members(base, "get")
+
+
+def _head_may_be_none(resource: type) -> bool:
+    """Return whether a class has a head that may come to None, such as a property. Then Flask-RESTful runs get."""
+    head = _find_member(resource, "head")
+    return head is not None and not isinstance(head, (FunctionType, staticmethod, classmethod))
 
 
 def _find_members(resource: type, name: str) -> Iterator[_Said]:
@@ -207,50 +234,3 @@ def answers(resource: type, name: str) -> bool:
     :param name: the name, in lower case
     """
     return _find_member(resource, name) is not None
-
-
-def refuse_misplaced_rules(resource: type, find_verbs: Callable[[], Iterable[str]]) -> None:
-    """Raise if a rule stands where it would change nothing, and its author believes that it does.
-
-    :param resource: the class
-    :param find_verbs: returns the verbs that its URLs have besides those of the class
-    :raises ConfigurationError: one does
-    """
-    for place in ("decorators", "method_decorators"):
-        found = getattr(resource, place, None)
-        lists = list(found.values()) if isinstance(found, Mapping) else [found]
-        if any(is_rule(each) for decorators in lists if isinstance(decorators, Iterable) for each in decorators):
-            raise ConfigurationError(
-                f"{resource.__qualname__}.{place} has a rule, which has no effect there: decorate the class"
-            )
-    verbs = _VERBS | {verb.lower() for verb in getattr(resource, "methods", None) or ()}
-    misplaced = list(_find_misplaced(resource, verbs))
-    if misplaced:
-        verbs |= {verb.lower() for verb in find_verbs()}
-    answering: set[int] | None = None
-    for name, carriers in misplaced:
-        if answering is None:
-            answering = {id(each) for each in _find_answering(resource, verbs)}
-        if name not in verbs and not carriers <= answering:
-            raise ConfigurationError(
-                f"{resource.__qualname__}.{name} has a rule and answers no verb: decorate the method that does, or the "
-                "class"
-            )
-
-
-def _find_misplaced(resource: type, verbs: frozenset[str]) -> Iterator[tuple[str, set[int]]]:
-    """Yield the members with other names that have a rule, and what carries it."""
-    for owner in resource.__mro__:
-        for name, member in members_of(owner):
-            if name in verbs or (is_plain(member) and not member.__dict__):
-                continue
-            carriers = {id(each.carrier) for each in look_inside(member) if get_statement(each.carrier) is not SILENCE}
-            if carriers:
-                yield name, carriers
-
-
-def _find_answering(resource: type, verbs: frozenset[str]) -> Iterator[object]:
-    for owner in resource.__mro__:
-        for name, member in members_of(owner):
-            if name in verbs:
-                yield from (each.carrier for each in look_inside(member))

@@ -119,7 +119,7 @@ def instance_dict(target: object) -> Mapping[str, Any]:
 
     :param target: anything; a proxy has none
     """
-    if type(target) is FunctionType:
+    if type(target) is FunctionType or issubclass(type(target), type):
         return target.__dict__
     for owner in type(target).__mro__:
         found = vars(owner).get("__dict__")

@@ -96,6 +96,7 @@ FLOORS = {
     "written": 4.6,
     "rules": 4.7,
     "members": 4.7,
+    "placement": 4.8,
     "answers": 5,
     "chain": 6,
     "resolution": 6,

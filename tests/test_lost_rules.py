@@ -350,6 +350,14 @@ class TestWhatCannotBeFound:
 
         assert status_of(Lost) == "error"
 
+    def test_a_class_that_is_made_by_exec_is_looked_at_like_any_other(self):
+        namespace = {"Resource": Resource, "for_admins": for_admins, "no_wraps": no_wraps, "lose": by_registry}
+        body = "class {0}(Resource):\n    @{1}\n    @for_admins\n    def get(self): return 'in'\n"
+        exec(body.format("Hidden", "no_wraps") + body.format("Lost", "lose"), namespace)
+        assert namespace["Hidden"].__module__ == "builtins"
+        assert status_of(namespace["Hidden"]) == 403
+        assert status_of(namespace["Lost"]) == "error"
+
     def test_each_class_of_a_factory_is_looked_at_for_itself(self):
         def make(decorator):
             class Made(Resource):
@@ -721,6 +729,18 @@ class TestHead:
                 return ""
 
         assert status_of(Property, "HEAD") == 403
+
+    def test_what_opens_such_a_head_does_not_open_get(self):
+        class Property(Resource):
+            @property
+            @public(reason="for all")
+            def head(self):
+                return None
+
+            def get(self):
+                return ""
+
+        assert status_of(Property, "HEAD", user=None) == 401
 
     def test_a_head_that_a_subclass_takes_away_goes_on_asking(self):
         class Base(Resource):

@@ -487,8 +487,8 @@ def test_a_rule_is_resolved_once_for_a_class_and_verb(monkeypatch):
     import flask_securest.guard as extension
 
     resolved = []
-    resolve = extension.resolve_rule
-    monkeypatch.setattr(extension, "resolve_rule", lambda *asked: resolved.append(asked[1]) or resolve(*asked))
+    resolve = extension.resolve_rules
+    monkeypatch.setattr(extension, "resolve_rules", lambda *asked: resolved.extend(asked[1]) or resolve(*asked))
     client = secured(new_who())[0].test_client()
     set_up = len(resolved)  # once, to tell at once what makes no sense; and once for each verb that is asked for
     for _ in range(3):

@@ -1,0 +1,110 @@
+"""Refuse rules that stand where they have no effect, and rules that have been lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FunctionType
+from weakref import WeakSet
+
+from .errors import ConfigurationError
+from .members import Inside, is_plain, look_inside, members_of, read_member
+from .rules import is_rule
+from .statements import SILENCE, get_statement
+from .written import Written, iterate_owners
+
+_VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
+
+#: The classes of which no rule is lost.
+_CHECKED: WeakSet[type] = WeakSet()
+
+
+def refuse_misplaced_rules(resource: type, find_verbs: Callable[[], Iterable[str]]) -> None:
+    """Raise if a rule stands where it would change nothing, and its author believes that it does.
+
+    :param resource: the class
+    :param find_verbs: returns the verbs that its URLs have besides those of the class
+    :raises ConfigurationError: one does
+    """
+    for place in ("decorators", "method_decorators"):
+        found = getattr(resource, place, None)
+        lists = list(found.values()) if isinstance(found, Mapping) else [found]
+        if any(is_rule(each) for decorators in lists if isinstance(decorators, Iterable) for each in decorators):
+            raise ConfigurationError(
+                f"{resource.__qualname__}.{place} has a rule, which has no effect there: decorate the class"
+            )
+    verbs = _VERBS | {verb.lower() for verb in getattr(resource, "methods", None) or ()}
+    misplaced = list(_find_misplaced(resource, verbs))
+    if misplaced:
+        verbs |= {verb.lower() for verb in find_verbs()}
+    answering: set[int] | None = None
+    for name, carriers in misplaced:
+        if answering is None:
+            answering = {id(each) for each in _find_answering(resource, verbs)}
+        if name not in verbs and not carriers <= answering:
+            raise ConfigurationError(
+                f"{resource.__qualname__}.{name} has a rule and answers no verb: decorate the method that does, or the "
+                "class"
+            )
+
+
+def _find_misplaced(resource: type, verbs: frozenset[str]) -> Iterator[tuple[str, set[int]]]:
+    """Yield the members with other names that have a rule, and what carries it."""
+    for owner in resource.__mro__:
+        for name, member in members_of(owner):
+            if name in verbs or (is_plain(member) and not member.__dict__):
+                continue
+            carriers = {id(each.carrier) for each in look_inside(member) if get_statement(each.carrier) is not SILENCE}
+            if carriers:
+                yield name, carriers
+
+
+def _find_answering(resource: type, verbs: frozenset[str]) -> Iterator[object]:
+    for owner in resource.__mro__:
+        for name, member in members_of(owner):
+            if name in verbs:
+                yield from (each.carrier for each in look_inside(member))
+
+
+def refuse_lost_rules(resource: type) -> None:
+    """Raise if a rule was written in the body of a class, or of one of its bases, and cannot be found there.
+
+    :param resource: the class
+    :raises ConfigurationError: says which method has lost it, and by what
+    """
+    for owner, written in iterate_owners(resource):
+        if owner not in _CHECKED:
+            insides = {name: look_inside(member) for name, member in members_of(owner)}
+            for each in written:
+                _refuse_if_lost(owner, each, insides)
+            _CHECKED.add(owner)
+
+
+def _refuse_if_lost(owner: type, written: Written, insides: dict[str, list[Inside]]) -> None:
+    target = written.target
+    for name, found in insides.items():
+        for each in found:
+            if each.carrier is target or get_statement(each.carrier) is written.statement:
+                read_member(owner, name)  # which says what is wrong, if what opens is hidden
+                return
+    if target is None and (written.name is None or written.name not in vars(owner)):
+        return  # it was deleted on purpose
+    if written.name is not None and written.name not in vars(owner):
+        # Deleted, too, and another class has a copy; unless something that cannot be looked into may have it.
+        if not any(_is_opaque(found) for found in insides.values()):
+            return
+        holder = "a member that cannot be looked into"
+    else:
+        replaced = None if written.name is None else vars(owner)[written.name]
+        holder = "another function" if isinstance(replaced, FunctionType) else f"a {type(replaced).__name__}"
+        if written.name is None:
+            holder = "what was made of it"
+    lost = written.name or getattr(target, "__name__", "?")
+    raise ConfigurationError(
+        f"the rule on {owner.__qualname__}.{lost} is lost ({written.statement}): {holder} stands in its place and does "
+        "not lead to it. Put the rule on top, or give the decorator that stands above it functools.wraps"
+    )
+
+
+def _is_opaque(found: list[Inside]) -> bool:
+    """Return whether a member may run something that cannot be seen."""
+    return callable(found[0].carrier) and not any(type(each.carrier) is FunctionType for each in found)
