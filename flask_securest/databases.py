@@ -6,6 +6,7 @@ This module needs SQLAlchemy to be imported; the constructors of the stores that
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 import weakref
 from collections.abc import Callable
@@ -24,6 +25,9 @@ DatabaseSource = str | URL | Engine | Callable[[], Engine]
 
 #: How long one look-up may wait: for a connection, for a lock, for an answer; in seconds.
 DEFAULT_TIMEOUT = 5.0
+
+#: How often a transaction is tried that the database ends for the sake of another one.
+_MOST_TRIES = 4
 
 _SCHEMA = sa.MetaData()
 
@@ -107,11 +111,11 @@ class Database:
 
         :param work: is given a connection with a transaction
         :param repeatable: whether it may be called twice: of two transactions that wait for each other the database
-            ends one, which then is tried once more
+            ends one, which then is tried again
         :raises BackendError: the database is down, too slow, locked, or has not these tables
         """
         self.read(lambda connection: connection.execute(sa.select(1)))  # for the pool has no dead connections after it
-        for last in (False, True):
+        for attempt in range(1, _MOST_TRIES + 1):
             try:
                 with self._make_engine().begin() as connection:
                     if connection.dialect.name == "sqlite":
@@ -119,8 +123,10 @@ class Database:
                     return work(connection)
             except sa.exc.SQLAlchemyError as error:
                 failure = error
-            if last or not repeatable or not _was_in_the_way(failure):
+            if attempt == _MOST_TRIES or not repeatable or not _was_in_the_way(failure):
                 break
+            # The other one has to come first: who tries again at once may be in its way again.
+            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311  # no secret
         raise _unavailable(failure)
 
     def create_schema(self, tables: sa.MetaData, component: str, version: int) -> None:
