@@ -1,0 +1,237 @@
+"""What the contract says of rules, in as few words as it takes: a second opinion for the differential test.
+
+It knows the classes as they are written (``rules_cases``) and nothing of the package.
+"""
+
+from dataclasses import dataclass
+
+from rules_cases import CLOSING, LOOSE, OPENING
+
+#: The answer to what makes no sense: an error when it is written or set up, or else a 500.
+ERROR = "error"
+
+#: What is known of credentials: roles, and scopes (None: not limited to any).
+CREDENTIALS = {
+    "plain": ((), None),
+    "a": (("a",), None),
+    "ab": (("a", "b"), None),
+    "read": (("a", "b"), ("read",)),
+    "write": ((), ("write",)),
+    "none": (("b",), ()),
+}
+
+
+class Contradiction(Exception):
+    """The rules make no sense together."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The rule of one class and verb."""
+
+    access: str  # "public", "optional" or "closed"
+    chain: tuple[str, ...] = ("USE_DEFAULT",)
+    requires: tuple = ()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: headers, by the name of the provider that reads them."""
+
+    name: str
+    credentials: tuple[tuple[str, str], ...] = ()
+    authorization: bool = False  # whether there is an Authorization header, which nobody here knows
+
+
+def carried(case, owner, name):
+    """Return the rules on what a class body has under a name, in whatever they are wrapped."""
+    member = case[owner].member(name)
+    rules = member.rules + member.inner
+    if member.form in ("alias", "wraps other"):
+        rules += carried(case, owner, member.source)
+    if member.form == "borrowed":
+        lender, lent = member.source.split(".")
+        rules += carried(case, next(iter(defining(case, lender, lent))), lent)
+    return rules
+
+
+def defining(case, cls, name):
+    """Return the classes of the MRO whose bodies have a name, the nearest first."""
+    return [each for each in case.mro(cls) if case[each].member(name)]
+
+
+def is_none(case, owner, name):
+    """Return whether a name is None in a body, or becomes it: for HEAD, Flask-RESTful then takes ``get``."""
+    member = case[owner].member(name)
+    if member.form == "alias":
+        return is_none(case, owner, member.source)
+    if member.form == "borrowed":
+        lender, lent = member.source.split(".")
+        return is_none(case, defining(case, lender, lent)[0], lent)
+    return member.form in ("none", "nothing")
+
+
+def running(case, cls, verb):
+    """Return the owner and the name of the method that runs, or None.
+
+    HEAD goes to ``get`` unless there is a ``head``.
+    """
+    name = verb.lower()
+    owners = defining(case, cls, name)
+    if verb == "HEAD" and (not owners or is_none(case, owners[0], name)):
+        return running(case, cls, "GET")
+    return (owners[0], name) if owners else None
+
+
+def counting(case, cls, verb):
+    """Return owner and name of every method whose closing rules hold for a class and verb, the nearest first.
+
+    Those that are overridden go on holding. At HEAD a class asks for whatever any of its bases asks there, and that
+    is what its ``get`` asks for where the base has no ``head``.
+    """
+    runs = running(case, cls, verb)
+    counted = []
+    for owner in case.mro(cls):
+        names = [verb.lower()]
+        if verb == "HEAD" and ((runs and runs[1] == "get") or (running(case, owner, "HEAD") or ("", ""))[1] == "get"):
+            names = ["get", "head"]
+        counted += [(owner, name) for name in names if case[owner].member(name)]
+    return counted
+
+
+def on_class(case, cls):
+    return case[cls].rules + case[cls].late
+
+
+def makes_sense(rules):
+    """Return whether rules can be on one object.
+
+    Public beside anything that closes or is optional cannot be, nor can two chains.
+    """
+    kinds = [rule.kind for rule in rules]
+    opened = "public" in kinds or "bypass" in kinds
+    return kinds.count("authenticators") < 2 and not (opened and {"require", "authenticators", "optional"} & {*kinds})
+
+
+def is_written_wrong(case, cls):
+    """Return whether a class cannot be written.
+
+    What makes no sense on one object is an error, and so is public on a class whose base has a require.
+    """
+    objects = [on_class(case, cls), *(carried(case, cls, member.name) for member in case[cls].members)]
+    if not all(makes_sense(rules) for rules in objects):
+        return True
+    opened = any(rule.kind in ("public", "bypass") for rule in on_class(case, cls))
+    above = case.mro(cls)[1:]
+    return opened and any(rule.kind == "require" for base in above for rule in case[base].rules)
+
+
+def rule_of(case, cls, verb, *, lost=False):
+    """Return what a class asks for at a verb.
+
+    :param lost: whether what opens is lost where it is wrapped in something
+    :raises Contradiction: if its rules make no sense together
+    """
+    runs = running(case, cls, verb)
+    counted = counting(case, cls, verb)
+    said = carried(case, *runs) if runs else ()
+    opening = [rule for rule in said if rule.kind in OPENING and not (lost and is_loose(case, *runs))]
+    closing = [rule for rule in said if rule.kind in CLOSING]
+    others = [rule for each in counted if each != runs for rule in carried(case, *each) if rule.kind in CLOSING]
+
+    # A method beats its class; what opens on a class is not inherited.
+    access, speaker = "closed", None
+    if opening:
+        access, speaker = opening[0].kind, runs[0]
+    elif not closing:
+        here = [rule.kind for rule in on_class(case, cls) if rule.kind in OPENING]
+        held = any(rule.kind == "authenticators" for rule in others)  # on a method, which beats the class
+        if here and not (here[0] == "optional" and held):
+            access, speaker = here[0], cls
+
+    # Public cannot take back what another class has said; within one class, a method says so itself.
+    if access in ("public", "bypass"):
+        elsewhere = [rule for each in case.mro(cls) if each != speaker for rule in on_class(case, each)]
+        if others or any(rule.kind in CLOSING for rule in elsewhere):
+            raise Contradiction
+        return Asked("public")
+
+    # Of several chains the nearest counts, the method's before that of its class.
+    chains = [rule.chain for rule in closing if rule.kind == "authenticators"]
+    requires = []
+    for owner in case.mro(cls):
+        rules = [rule for each in counted if each[0] == owner for rule in carried(case, *each)]
+        rules += on_class(case, owner)
+        chains += [rule.chain for rule in rules if rule.kind == "authenticators"]
+        # What is required adds up: on classes and methods, stacked, and along the MRO.
+        requires += [rule for rule in rules if rule.kind == "require"]
+    return Asked(access, chains[0] if chains else ("USE_DEFAULT",), tuple(requires))
+
+
+def is_loose(case, owner, name):
+    """Return whether a rule of a member is inside of something that might hide it."""
+    member = case[owner].member(name)
+    if member.form in ("alias", "wraps other"):
+        return member.form == "wraps other" or is_loose(case, owner, member.source)
+    if member.form == "borrowed":
+        lender, lent = member.source.split(".")
+        owner = defining(case, lender, lent)[0]
+        return case[owner].member(lent).form in ("staticmethod", "classmethod") or is_loose(case, owner, lent)
+    return member.form in LOOSE
+
+
+def may_be_refused(case, cls, verbs):
+    """Return whether a Resource may be an error when it is set up, whatever its verbs ask for.
+
+    A rule that is hidden in something, or that is on what answers no verb, is in force or is an error.
+    """
+    return any(
+        carried(case, owner, member.name) and (is_loose(case, owner, member.name) or member.name.upper() not in verbs)
+        for owner in case.mro(cls)
+        for member in case[owner].members
+    )
+
+
+def chain_of(case, asked):
+    """Return the names of the providers that are tried, in the order given, each once."""
+    names = []
+    for name in asked.chain:
+        names += case.chain if name == "USE_DEFAULT" else [name]
+        if name not in ("USE_DEFAULT", "extra") and name not in case.chain:
+            raise Contradiction
+    if not names:
+        raise Contradiction
+    return list(dict.fromkeys(names))
+
+
+def decide(case, asked, caller):
+    """Return 401, 403, or (the user that the method sees,)."""
+    if asked.access == "public":  # the chain does not run, and there is no user
+        return (None,)
+    chain = chain_of(case, asked)
+    given = dict(caller.credentials)
+    # Who is wrong at one may be right at the next: the first that knows the caller counts.
+    known = next((name for name in chain if given.get(name) in CREDENTIALS), None)
+    if known is None:
+        # Anonymous is who has no credentials of this chain at all, not even blank ones, and no Authorization.
+        anonymous = not caller.authorization and not any(name in given for name in chain)
+        return (None,) if asked.access == "optional" and anonymous and not asked.requires else 401
+    roles, scopes = CREDENTIALS[given[known]]
+    for rule in asked.requires:
+        met = {*rule.roles} <= {*roles} and (not rule.any_role or {*rule.any_role} & {*roles})
+        if scopes is not None:
+            met = met and {*rule.scopes} <= {*scopes} and (not rule.any_scope or {*rule.any_scope} & {*scopes})
+        if not met:
+            return 403
+    return (f"{given[known]} of {known}",)
+
+
+def answers(case, cls, verb, caller):
+    """Return every answer that the contract allows: one, but where a rule that opens may be lost."""
+    allowed = set()
+    for lost in (False, True):
+        try:
+            allowed.add(decide(case, rule_of(case, cls, verb, lost=lost), caller))
+        except Contradiction:
+            allowed.add(ERROR)
+    return allowed

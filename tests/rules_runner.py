@@ -1,0 +1,345 @@
+"""Run hierarchies through the library and Flask-RESTful, and compare what clients get with the reference."""
+
+import functools
+from dataclasses import dataclass
+
+import flask
+import rules_reference as reference
+from flask_restful import Api, Resource
+from rules_cases import write_case, write_class, write_late
+from rules_reference import CREDENTIALS, ERROR, Caller
+
+import flask_securest
+from flask_securest import Identity, SecuREST, User, current_user
+from flask_securest.authentication_providers import AbstractAuthenticationProvider
+from flask_securest.errors import BadCredentialsError, ConfigurationError
+
+CALLERS = (
+    Caller("anonymous"),
+    Caller("a user without roles", (("one", "plain"),)),
+    Caller("wrong credentials", (("one", "wrong"),)),
+    Caller("role a", (("one", "a"),)),
+    Caller("roles a and b", (("one", "ab"),)),
+    Caller("role b and no scopes, of provider two", (("two", "none"),)),
+    Caller("roles a and b, scope read, of provider two", (("two", "read"),)),
+    Caller("scope write", (("one", "write"),)),
+    Caller("roles a and b of the extra provider", (("extra", "ab"),)),
+    Caller("wrong at one and right at two", (("one", "wrong"), ("two", "ab"))),
+    Caller("right at all three", (("one", "a"), ("two", "ab"), ("extra", "read"))),
+    Caller("a blank header of provider two", (("two", ""),)),
+    Caller("an Authorization header of somebody else's", authorization=True),
+)
+
+
+class InHeader(AbstractAuthenticationProvider):
+    """Read ``X-<name>``, and know the credentials of the reference."""
+
+    def __init__(self, name):
+        self.name = name
+        self.header = f"X-{name}"
+        self.credential_headers = (self.header,)
+
+    def authenticate(self, request, userstore):
+        given = request.headers.get(self.header, "")
+        if not given:
+            return None
+        if given not in CREDENTIALS:
+            raise BadCredentialsError("unknown")
+        roles, scopes = CREDENTIALS[given]
+        return Identity(User(f"{given} of {self.name}", roles=roles), scopes=scopes)
+
+
+def headers_of(caller):
+    headers = {f"X-{name}": value for name, value in caller.credentials}
+    return headers | ({"Authorization": "Other x"} if caller.authorization else {})
+
+
+HEADERS = {caller: headers_of(caller) for caller in CALLERS}
+
+
+class Holder:
+    """An object that can be called."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+
+class Described:
+    """A descriptor of one's own."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __get__(self, instance, owner=None):
+        return functools.partial(self.function, instance)
+
+
+def wrapped(function):
+    @functools.wraps(function)
+    def inner(*args):
+        return function(*args)
+
+    return inner
+
+
+def lossy(function):
+    def inner(*args):
+        return function(*args)
+
+    return inner
+
+
+def leave(function):
+    return function
+
+
+#: What a request shows whose method could not be called.
+LET_IN = "let in"
+
+OPEN = {
+    "public": lambda **given: leave,
+    "optional": leave,
+    "authenticators": lambda *given, **more: leave,
+    "require": lambda **given: leave,
+}
+
+
+class World:
+    """The classes of a case, written with the rules of the library, or with rules that do nothing."""
+
+    def __init__(self, case, *, guarded):
+        self.case = case
+        self.seen = []
+        self.providers = {name: InHeader(name) for name in ("one", "two", "extra")}
+        rules = {name: getattr(flask_securest, name) for name in OPEN} if guarded else OPEN
+        common = {"functools": functools, "Holder": Holder, "Described": Described, "wrapped": wrapped, "lossy": lossy}
+        self.names = {"__name__": "pasted", "Resource": Resource, "who": self.who, **common, **rules}
+        self.names |= {"extra": self.providers["extra"], "USE_DEFAULT": flask_securest.USE_DEFAULT}
+        self.broken = {}
+        self.exceptions = []
+
+    def who(self, *args):
+        self.seen.append(current_user.username if current_user else None)
+        return {}
+
+    def write(self):
+        """Run the source of each class; one that is an error is broken, and whatever derives of it or borrows there."""
+        for each in self.case.classes:
+            try:
+                exec(write_class(each), self.names)
+            except ConfigurationError as error:
+                self.broken[each.name] = error
+            except (NameError, AttributeError):
+                if not self.broken:
+                    raise
+                self.broken[each.name] = None
+
+    def write_late(self):
+        for each in self.case.classes:
+            if each.late and each.name not in self.broken:
+                exec(write_late(each), self.names)
+
+    def application(self):
+        app = flask.Flask("pasted")
+        app.logger.disabled = True
+        app.config["PROPAGATE_EXCEPTIONS"] = False
+        return app, Api(app)
+
+    def add(self, api, name):
+        given = dict(self.case.methods)
+        api.add_resource(self.names[name], f"/{name}", **({"methods": list(given[name])} if name in given else {}))
+
+    def attach(self, api):
+        SecuREST(api, authentication_providers=[self.providers[name] for name in self.case.chain])
+
+    def ask(self, client, name, verb, headers=None):
+        """Return the status, and what the method saw: the user, None, or nothing if it did not run.
+
+        What cannot be called, None for example, does not run; Flask-RESTful got as far as that all the same.
+        """
+        self.seen.clear()
+        self.exceptions.clear()
+        with flask.got_request_exception.connected_to(self.keep):
+            status = client.open(f"/{name}", method=verb, headers=headers).status_code
+        if status == 500 and any(not isinstance(error, ConfigurationError) for error in self.exceptions):
+            return (status, LET_IN)
+        return (status, *self.seen)
+
+    def keep(self, sender, exception, **more):
+        self.exceptions.append(exception)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One request that gets another answer than the contract says."""
+
+    resource: str
+    verb: str
+    caller: str
+    got: object
+    expected: object
+
+    def __str__(self):
+        return f"{self.verb} /{self.resource}, {self.caller}: got {self.got}, expected {self.expected}"
+
+    def kind(self):
+        """Return what a smaller case must have in common with this one."""
+        return (self.verb, self.caller, str(self.got)[:4], str(self.expected)[:4])
+
+
+class Trial:
+    """One case, run through Flask-RESTful alone, and through the library."""
+
+    def __init__(self, case, callers=CALLERS):
+        self.case = case
+        self.callers = callers
+        self.differences = []
+        self.answers = {}  # of the library, by Resource, verb and caller
+        self.plain = World(case, guarded=False)
+        self.world = World(case, guarded=True)
+
+    def differ(self, resource, verb, caller, got, expected):
+        self.differences.append(Difference(resource, verb, caller, got, expected))
+
+    def run(self):
+        self.plain.write()
+        self.world.write()
+        for each in self.case.classes:
+            self.compare_writing(each.name)
+        self.resources = [name for name in self.case.resources() if name not in self.world.broken]
+        app, api = self.plain.application()
+        for name in self.resources:
+            self.plain.add(api, name)
+        self.views = {rule.endpoint: rule for rule in app.url_map.iter_rules()}
+        plain_client = app.test_client()
+        clients = self.set_up()
+        for name, client in clients.items():
+            self.compare_resource(name, client, plain_client)
+        self.compare_monotony()
+        return self.differences
+
+    def compare_writing(self, name):
+        if name in self.world.broken:
+            error = self.world.broken[name]
+            loose = any(reference.is_loose(self.case, name, member.name) for member in self.case[name].members)
+            if error and not loose and not reference.is_written_wrong(self.case, name):
+                self.differ(name, "the class", "itself", f"{ERROR}: {error}", "none")
+        elif reference.is_written_wrong(self.case, name):
+            self.differ(name, "the class", "itself", "none", ERROR)
+
+    def set_up(self):
+        """Return a client for each Resource that could be set up, or that is closed since it could not."""
+        if not self.case.attached_first:
+            app, api = self.world.application()
+            try:
+                for name in self.resources:
+                    self.world.add(api, name)
+                self.world.attach(api)
+            except ConfigurationError:
+                return self.set_up_one_by_one()
+            self.world.write_late()
+            return dict.fromkeys(self.resources, app.test_client())
+        app, api = self.world.application()
+        self.world.attach(api)
+        for name in self.resources:
+            try:
+                self.world.add(api, name)
+            except ConfigurationError as error:
+                self.refused(name, error)
+        self.world.write_late()
+        return dict.fromkeys(self.resources, app.test_client())
+
+    def set_up_one_by_one(self):
+        clients = {}
+        for name in self.resources:
+            app, api = self.world.application()
+            self.world.add(api, name)
+            try:
+                self.world.attach(api)
+            except ConfigurationError as error:
+                self.refused(name, error)
+            else:
+                clients[name] = app.test_client()
+        self.world.write_late()
+        return clients
+
+    def verbs_of(self, name):
+        return {member.name.upper() for each in self.case.mro(name) for member in self.case[each].members}
+
+    def guarded_verbs(self, name):
+        """Return the verbs that reach the Resource, and that are not answered by Flask."""
+        view = self.views[name.lower()]
+        return view.methods - ({"OPTIONS"} if view.provide_automatic_options else set())
+
+    def refused(self, name, error):
+        """Compare an error at set-up: one of the verbs must be an error, or hide a rule."""
+        verbs = self.guarded_verbs(name)
+        wrong = (ERROR in reference.answers(self.case, name, verb, CALLERS[0]) for verb in verbs)
+        if not reference.may_be_refused(self.case, name, verbs) and not any(wrong):
+            self.differ(name, "setting up", "anybody", f"{ERROR}: {error}", "none")
+        self.world.broken[name] = error
+
+    def compare_resource(self, name, client, plain_client):
+        guarded = self.guarded_verbs(name)
+        for verb in sorted({"GET", "HEAD", "OPTIONS"} | self.verbs_of(name)):
+            plain = self.plain.ask(plain_client, name, verb)
+            for caller in self.callers if verb in guarded else self.callers[:1]:
+                got = self.world.ask(client, name, verb, HEADERS[caller])
+                self.answers[name, verb, caller] = got
+                expected = [plain]
+                if verb in guarded:
+                    allowed = reference.answers(self.case, name, verb, caller)
+                    expected = [self.expect(answer, plain) for answer in allowed]
+                if name in self.world.broken:  # an error that was ignored: closed all the same
+                    expected.append((500,))
+                if got not in expected:
+                    self.differ(name, verb, caller.name, got, " or ".join(map(str, expected)))
+
+    @staticmethod
+    def expect(answer, plain):
+        """Return what a client should get, where Flask-RESTful alone gives it ``plain``."""
+        if answer == ERROR:
+            return (500,)
+        if isinstance(answer, int):
+            return (answer,)
+        status, *ran = plain
+        return (status, *answer) if ran and ran != [LET_IN] else plain
+
+    def compare_monotony(self):
+        """Without the reference: whoever a base refuses, each of its subclasses refuses."""
+        for name in self.resources:
+            for base in self.case.mro(name)[1:]:
+                if base in self.resources:
+                    self.compare_with_base(name, base)
+
+    def compare_with_base(self, name, base):
+        added = [each for each in self.case.mro(name) if each not in self.case.mro(base)]
+        kinds = {rule.kind for each in added for rule in self.rules_within(each)}
+        if kinds & {"public", "bypass", "optional"}:
+            return
+        for (resource, verb, caller), (status, *_) in list(self.answers.items()):
+            # Other authenticators know other callers; they give nobody a role.
+            refusing = (401, 403) if "authenticators" not in kinds or caller.name == "anonymous" else (403,)
+            if resource != base or status not in refusing or verb not in self.guarded_verbs(name):
+                continue
+            got = self.answers[name, verb, caller]
+            if got not in ((401,), (403,), (405,), (500,)):
+                self.differ(name, verb, caller.name, got, f"refused, as by its base {base}: {status}")
+
+    def rules_within(self, name):
+        rules = list(reference.on_class(self.case, name))
+        for member in self.case[name].members:
+            rules += reference.carried(self.case, name, member.name)
+        return rules
+
+
+def find_differences(case, callers=CALLERS):
+    return Trial(case, callers).run()
+
+
+def report(case, differences):
+    shown = "\n".join(f"# {difference}" for difference in differences[:6])
+    return f"{shown}\n{write_case(case)}\n"
