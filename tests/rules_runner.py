@@ -323,7 +323,8 @@ class Trial:
         for (resource, verb, caller), (status, *_) in list(self.answers.items()):
             # Other authenticators know other callers; they give nobody a role.
             refusing = (401, 403) if "authenticators" not in kinds or caller.name == "anonymous" else (403,)
-            if resource != base or status not in refusing or verb not in self.guarded_verbs(name):
+            asked = (name, verb, caller) in self.answers and verb in self.guarded_verbs(name)
+            if resource != base or status not in refusing or not asked:
                 continue
             got = self.answers[name, verb, caller]
             if got not in ((401,), (403,), (405,), (500,)):
