@@ -89,7 +89,7 @@ class _Maker:
                 if member.form != "cached_property" and (member.name == verb or self.chance(0.2))
             ]
             if lent:
-                rules = self.dice.choice(((), (), (Rule("public"),), (Rule("optional"),), (self.require(),)))
+                rules = self.dice.choice(((), (), (Rule("public"),), (Rule("optional"),)))
                 return Member(verb, "borrowed", rules, source=self.dice.choice(lent))
         if self.loose and kind > 0.85:
             return self.loose_member(verb, functions)

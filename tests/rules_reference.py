@@ -3,6 +3,7 @@
 It knows the classes as they are written (``rules_cases``) and nothing of the package.
 """
 
+import itertools
 from dataclasses import dataclass
 
 from rules_cases import CLOSING, LOOSE, OPENING
@@ -116,20 +117,24 @@ def makes_sense(rules):
 def is_written_wrong(case, cls):
     """Return whether a class cannot be written.
 
-    What makes no sense on one object is an error, and so is public on a class whose base has a require.
+    What makes no sense on one object is an error, and so is a rule on what is none of a class's methods, and public
+    on a class whose base has a require, or a chain, which go on holding.
     """
+    if any(member.rules and is_none(case, cls, member.name) for member in case[cls].members):
+        return True
     objects = [on_class(case, cls), *(carried(case, cls, member.name) for member in case[cls].members)]
     if not all(makes_sense(rules) for rules in objects):
         return True
     opened = any(rule.kind in ("public", "bypass") for rule in on_class(case, cls))
     above = case.mro(cls)[1:]
-    return opened and any(rule.kind == "require" for base in above for rule in case[base].rules)
+    return opened and any(rule.kind in CLOSING for base in above for rule in case[base].rules)
 
 
-def rule_of(case, cls, verb, *, lost=False):
+def rule_of(case, cls, verb, *, lost=False, handed_on=True):
     """Return what a class asks for at a verb.
 
     :param lost: whether what opens is lost where it is wrapped in something
+    :param handed_on: see ``nearest_chain``
     :raises Contradiction: if its rules make no sense together
     """
     runs = running(case, cls, verb)
@@ -156,16 +161,29 @@ def rule_of(case, cls, verb, *, lost=False):
             raise Contradiction
         return Asked("public")
 
-    # Of several chains the nearest counts, the method's before that of its class.
-    chains = [rule.chain for rule in closing if rule.kind == "authenticators"]
-    requires = []
-    for owner in case.mro(cls):
-        rules = [rule for each in counted if each[0] == owner for rule in carried(case, *each)]
-        rules += on_class(case, owner)
-        chains += [rule.chain for rule in rules if rule.kind == "authenticators"]
-        # What is required adds up: on classes and methods, stacked, and along the MRO.
-        requires += [rule for rule in rules if rule.kind == "require"]
-    return Asked(access, chains[0] if chains else ("USE_DEFAULT",), tuple(requires))
+    # What is required adds up: on classes and methods, stacked, and along the MRO.
+    rules = [rule for each in counted for rule in carried(case, *each)]
+    rules += [rule for owner in case.mro(cls) for rule in on_class(case, owner)]
+    requires = tuple(rule for rule in rules if rule.kind == "require")
+    return Asked(access, nearest_chain(case, cls, runs, counted, handed_on=handed_on), requires)
+
+
+def nearest_chain(case, cls, runs, counted, *, handed_on):
+    """Return the chain that counts: of several ``authenticators`` the nearest, and a method's before its class's.
+
+    :param handed_on: whether a class that inherits the chain of a method hands it on to its subclasses, before that on
+        the class itself: there, too, the method has beaten the class
+    """
+    mro = case.mro(cls)
+    for index, owner in enumerate(mro):
+        seen = [each for each in counted if mro.index(each[0]) >= index]
+        here = [each for each in seen if each[0] == owner or (handed_on and each == seen[0])]
+        methods = [runs] * (runs is not None and index == 0) + here
+        for rules in (*(carried(case, *each) for each in methods), on_class(case, owner)):
+            for rule in rules:
+                if rule.kind == "authenticators":
+                    return rule.chain
+    return ("USE_DEFAULT",)
 
 
 def is_loose(case, owner, name):
@@ -227,11 +245,14 @@ def decide(case, asked, caller):
 
 
 def answers(case, cls, verb, caller):
-    """Return every answer that the contract allows: one, but where a rule that opens may be lost."""
+    """Return every answer that the contract allows: one, but where a rule that opens may be lost.
+
+    Which chain is the nearest, where a class inherits one on a method and has another itself, it does not say either.
+    """
     allowed = set()
-    for lost in (False, True):
+    for lost, handed_on in itertools.product((False, True), repeat=2):
         try:
-            allowed.add(decide(case, rule_of(case, cls, verb, lost=lost), caller))
+            allowed.add(decide(case, rule_of(case, cls, verb, lost=lost, handed_on=handed_on), caller))
         except Contradiction:
             allowed.add(ERROR)
     return allowed
