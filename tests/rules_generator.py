@@ -4,6 +4,9 @@ import random
 
 from rules_cases import LOOSE, Case, Class, Member, Rule
 
+#: Whether rules are also hidden in what is found, or else an error, as long as that is not so everywhere.
+HIDDEN = False
+
 VERBS = ("get", "get", "get", "get", "post", "post", "put", "delete", "head", "head", "options", "purge")
 CHAINS = (("one",), ("one",), ("one", "two"), ("two", "one"), ("two",), ())
 EXACT_FORMS = ("def",) * 10 + ("wraps", "wraps", "none", "staticmethod", "classmethod", "callable")
@@ -11,7 +14,7 @@ ROLES = (("a",), ("a",), ("b",), ("a", "b"))
 SCOPES = (("read",), ("write",), ("read", "write"))
 
 
-def make_case(seed, number, *, loose=True):
+def make_case(seed, number, *, loose=HIDDEN):
     """Return a hierarchy, always the same for the same arguments.
 
     :param loose: whether rules are hidden in descriptors, closures, and objects, too

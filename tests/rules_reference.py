@@ -4,7 +4,7 @@ It knows the classes as they are written (``rules_cases``) and nothing of the pa
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rules_cases import CLOSING, LOOSE, OPENING
 
@@ -22,7 +22,7 @@ CREDENTIALS = {
 }
 
 
-class Contradiction(Exception):
+class ContradictionError(Exception):
     """The rules make no sense together."""
 
 
@@ -135,7 +135,7 @@ def rule_of(case, cls, verb, *, lost=False, handed_on=True):
 
     :param lost: whether what opens is lost where it is wrapped in something
     :param handed_on: see ``nearest_chain``
-    :raises Contradiction: if its rules make no sense together
+    :raises ContradictionError: if its rules make no sense together
     """
     runs = running(case, cls, verb)
     counted = counting(case, cls, verb)
@@ -158,7 +158,7 @@ def rule_of(case, cls, verb, *, lost=False, handed_on=True):
     if access in ("public", "bypass"):
         elsewhere = [rule for each in case.mro(cls) if each != speaker for rule in on_class(case, each)]
         if others or any(rule.kind in CLOSING for rule in elsewhere):
-            raise Contradiction
+            raise ContradictionError
         return Asked("public")
 
     # What is required adds up: on classes and methods, stacked, and along the MRO.
@@ -216,17 +216,17 @@ def chain_of(case, asked):
     for name in asked.chain:
         names += case.chain if name == "USE_DEFAULT" else [name]
         if name not in ("USE_DEFAULT", "extra") and name not in case.chain:
-            raise Contradiction
+            raise ContradictionError
     if not names:
-        raise Contradiction
-    return list(dict.fromkeys(names))
+        raise ContradictionError
+    return tuple(dict.fromkeys(names))
 
 
-def decide(case, asked, caller):
+def decide(asked, caller):
     """Return 401, 403, or (the user that the method sees,)."""
     if asked.access == "public":  # the chain does not run, and there is no user
         return (None,)
-    chain = chain_of(case, asked)
+    chain = asked.chain
     given = dict(caller.credentials)
     # Who is wrong at one may be right at the next: the first that knows the caller counts.
     known = next((name for name in chain if given.get(name) in CREDENTIALS), None)
@@ -244,15 +244,21 @@ def decide(case, asked, caller):
     return (f"{given[known]} of {known}",)
 
 
-def answers(case, cls, verb, caller):
-    """Return every answer that the contract allows: one, but where a rule that opens may be lost.
+def readings(case, cls, verb):
+    """Return every rule that the contract allows: one, but where a rule that opens may be lost.
 
     Which chain is the nearest, where a class inherits one on a method and has another itself, it does not say either.
     """
     allowed = set()
     for lost, handed_on in itertools.product((False, True), repeat=2):
         try:
-            allowed.add(decide(case, rule_of(case, cls, verb, lost=lost, handed_on=handed_on), caller))
-        except Contradiction:
+            asked = rule_of(case, cls, verb, lost=lost, handed_on=handed_on)
+            allowed.add(asked if asked.access == "public" else replace(asked, chain=chain_of(case, asked)))
+        except ContradictionError:
             allowed.add(ERROR)
     return allowed
+
+
+def answers(rules, caller):
+    """Return what a caller may get where these rules are allowed."""
+    return {ERROR if asked == ERROR else decide(asked, caller) for asked in rules}

@@ -38,7 +38,9 @@ def without_one_thing(case):
             yield case.change(cls.name, bases=bases)
             if base != "Resource":  # with what its base derives of
                 inherited = tuple(each for each in case[base].bases if each not in cls.bases)
-                yield case.change(cls.name, bases=tuple(b for each in cls.bases for b in (inherited if each == base else (each,))))
+                yield case.change(
+                    cls.name, bases=tuple(b for each in cls.bases for b in (inherited if each == base else (each,)))
+                )
     if case.methods:
         yield replace(case, methods=())
     if case.attached_first:

@@ -170,8 +170,6 @@ class World:
         self.exceptions.append(exception)
 
 
-
-
 def names():
     """Return what a case that was written out needs: ``globals().update(rules_world.names())``, and paste it."""
     world = World(None, guarded=True)
