@@ -72,6 +72,12 @@ def is_none(case, owner, name):
     return member.form in ("none", "nothing")
 
 
+def comes_to_none(case, cls, verb):
+    """Return whether there is a method for HEAD that turns out to be None only when it is asked for."""
+    owners = defining(case, cls, "head")
+    return verb == "HEAD" and bool(owners) and is_none(case, owners[0], "head") and is_loose(case, owners[0], "head")
+
+
 def running(case, cls, verb):
     """Return the owner and the name of the method that runs, or None.
 
@@ -140,7 +146,10 @@ def rule_of(case, cls, verb, *, lost=False, handed_on=True):
     runs = running(case, cls, verb)
     counted = counting(case, cls, verb)
     said = carried(case, *runs) if runs else ()
-    opening = [rule for rule in said if rule.kind in OPENING and not (lost and is_loose(case, *runs))]
+    if lost and runs and (is_loose(case, *runs) or comes_to_none(case, cls, verb)):
+        opening = []
+    else:
+        opening = [rule for rule in said if rule.kind in OPENING]
     closing = [rule for rule in said if rule.kind in CLOSING]
     others = [rule for each in counted if each != runs for rule in carried(case, *each) if rule.kind in CLOSING]
 
