@@ -131,7 +131,7 @@ def write_member(member):
         case "alias" | "borrowed":
             return [f"{name} = {_around(member.rules, member.source)}"]
         case "callable":
-            return [f"{name} = Holder(who)"]
+            return [f"{name} = {_around(member.rules, 'Holder(who)')}"]
         case "holder":
             return [f"{name} = Holder({within('lambda: who()')})"]
         case "partialmethod":

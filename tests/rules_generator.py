@@ -98,9 +98,9 @@ class _Maker:
             return self.loose_member(verb, functions)
         form = self.dice.choice(EXACT_FORMS)
         if form in ("none", "callable"):
-            return Member(verb, form)
+            return Member(verb, form, self.rules(0.3, opening=self.opening) if form == "callable" else ())
         inner = self.rules(0.45, opening=self.opening)
-        outer = self.rules(0.3, opening=self.opening / 2) if form == "wraps" else ()
+        outer = self.rules(0.3, opening=self.opening / 2) if form in ("wraps", "staticmethod") else ()
         return Member(verb, form, outer, inner)
 
     def loose_member(self, verb, functions):
