@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n 3 --dist loadfile
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo test test-all rules lint format bench clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(VENV)/.test  ## run all tests
 
 test-all:  ## run all tests on every Python from 3.10 to 3.13 there is, with the oldest Flask, and against the wheel
 	.ci/test-all
+
+rules: $(VENV)/.test  ## compare the rules of 20 000 random classes with a second reading of what they mean (SEED=, COUNT=)
+	$(VENV)/bin/python tests/rules_at_length.py $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 lint: $(VENV)/.test  ## check style and types
 	$(VENV)/bin/ruff check .
