@@ -5,7 +5,7 @@ import random
 from rules_cases import LOOSE, Case, Class, Member, Rule
 
 #: Whether rules are also hidden in what is found, or else an error, as long as that is not so everywhere.
-HIDDEN = False
+HIDDEN = True
 
 VERBS = ("get", "get", "get", "get", "post", "post", "put", "delete", "head", "head", "options", "purge")
 CHAINS = (("one",), ("one",), ("one", "two"), ("two", "one"), ("two",), ())

@@ -59,7 +59,7 @@ def test_a_hierarchy_is_the_same_for_the_same_seed_and_number():
 
 def test_a_difference_is_shrunk_to_what_can_be_pasted(monkeypatch):
     """Here it is the reference that forgets what overridden methods ask for."""
-    monkeypatch.setattr(reference, "counting", lambda case, cls, verb: [reference.running(case, cls, verb)])
+    monkeypatch.setattr(reference, "counting", lambda *asked, **more: [reference.running(*asked)])
     overridden = (Member("get", inner=(Rule("require", roles=("a", "b")), Rule("require", scopes=("read",)))),)
     case = Case(
         (
@@ -79,13 +79,16 @@ def test_a_difference_is_shrunk_to_what_can_be_pasted(monkeypatch):
     assert pasted["app"].test_client().get("/C2").status_code == 401
 
 
+ADMINS = (Rule("require", roles=("a",)),)
+
+
 @pytest.mark.parametrize(
     "case",
     [
         pytest.param(
             Case(
                 (
-                    Class("C0", ("Resource",), members=(Member("get", inner=(Rule("require", roles=("a",)),)),)),
+                    Class("C0", ("Resource",), members=(Member("get", inner=ADMINS),)),
                     Class("C1", (), members=(Member("head"),)),
                     Class("C2", ("C0", "C1")),
                 )
@@ -95,7 +98,7 @@ def test_a_difference_is_shrunk_to_what_can_be_pasted(monkeypatch):
         pytest.param(
             Case(
                 (
-                    Class("C0", ("Resource",), members=(Member("head", inner=(Rule("require", roles=("a",)),)),)),
+                    Class("C0", ("Resource",), members=(Member("head", inner=ADMINS),)),
                     Class("C1", ("C0",), members=(Member("head", "none"), Member("get"))),
                 )
             ),
@@ -103,11 +106,20 @@ def test_a_difference_is_shrunk_to_what_can_be_pasted(monkeypatch):
         ),
         pytest.param(
             Case(
-                (Class("C0", ("Resource",), members=(Member("purge", inner=(Rule("require", roles=("a",)),)),)),),
+                (Class("C0", ("Resource",), members=(Member("purge", inner=ADMINS),)),),
                 methods=(("C0", ("GET", "PURGE")),),
             ),
             id="a verb of add_resource",
         ),
+    ],
+)
+def test_what_has_differed_once_gets_what_the_contract_says(case):
+    assert not find_differences(case), write_case(case)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
         pytest.param(
             Case(
                 (
@@ -118,6 +130,37 @@ def test_a_difference_is_shrunk_to_what_can_be_pasted(monkeypatch):
                 )
             ),
             id="public on a callable that is borrowed",
+        ),
+        pytest.param(
+            Case(
+                (
+                    Class(
+                        "C0",
+                        ("Resource",),
+                        members=(
+                            Member("get", inner=(Rule("authenticators", ("extra",)),)),
+                            Member("head", "callable"),
+                        ),
+                    ),
+                )
+            ),
+            id="a head that can be called",
+        ),
+        pytest.param(
+            Case((Class("C0", ("Resource",), members=(Member("get", "staticmethod", (Rule("public"),)),)),)),
+            id="public above staticmethod",
+        ),
+        pytest.param(
+            Case(
+                (
+                    Class(
+                        "C0",
+                        ("Resource",),
+                        members=(Member("get", "staticmethod", (Rule("optional"),), (Rule("public"),)),),
+                    ),
+                )
+            ),
+            id="optional above staticmethod and public below",
         ),
     ],
 )
