@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard, cast
 
 from .errors import ConfigurationError
 from .statements import SILENCE, Access, Statement, get_statement, instance_dict, merge
-from .written import Written, find_written
+from .written import Written, find_written, is_written_elsewhere
 
 #: How many objects are looked at inside of one member. Beyond that, what cannot be told is an error or is closed.
 _MOST_INSIDE = 64
@@ -220,7 +220,8 @@ def _opens(
         return False
     carrier = None if statement.written_on is None else statement.written_on()
     if carrier is vars(owner)[name]:
-        return True
+        # A function was copied to be opened. Another object may be that of the class that it was borrowed from.
+        return type(carrier) is FunctionType or not is_written_elsewhere(carrier, owner)
     # A decorator with functools.wraps has it inside, and calls it.
     if any(each.carrier is carrier and each.is_called for each in insides):
         return True

@@ -210,7 +210,8 @@ def _find_methods(resource: type, verb: str) -> Iterator[_Said]:
 def _head_may_be_none(resource: type) -> bool:
     """Return whether a class has a head that may come to None, such as a property. Then Flask-RESTful runs get."""
     head = _find_member(resource, "head")
-    return head is not None and not isinstance(head, (FunctionType, staticmethod, classmethod))
+    is_descriptor = hasattr(type(head), "__get__")
+    return is_descriptor and not isinstance(head, (FunctionType, staticmethod, classmethod))
 
 
 def _find_members(resource: type, name: str) -> Iterator[_Said]:

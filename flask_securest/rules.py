@@ -16,6 +16,7 @@ from .errors import ConfigurationError
 from .models import collect_names
 from .requirement import Requirement
 from .statements import (
+    SILENCE,
     USE_DEFAULT,
     Access,
     Authenticator,
@@ -152,6 +153,8 @@ def _make_decorator(statement: Statement) -> Callable[[_T], _T]:
                 "method_decorators and in Api(decorators=...) a rule would have no effect"
             )
         said = get_statement(target)
+        if said is SILENCE and isinstance(target, (staticmethod, classmethod)):
+            said = get_statement(target.__func__)
         merged = merge(said, statement, getattr(target, "__qualname__", repr(target)))
         if isinstance(target, type) and merged.access is Access.PUBLIC:
             refuse_to_silence(target.__qualname__, map(get_statement, target.__mro__[1:]))

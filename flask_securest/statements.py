@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import FunctionType, GetSetDescriptorType
 from typing import Any
@@ -51,14 +52,15 @@ class Statement:
     :param reason: why it is public
     :param authenticators: the chain
     :param requirement: what all ``require`` ask for
-    :param written_on: the object that it is written on, as a weak reference; ``functools.wraps`` copies the statement
+    :param written_on: returns the object that it is written on, or ``None`` if that is gone; ``functools.wraps`` copies
+        the statement to others
     """
 
     access: Access | None = None
     reason: str | None = None
     authenticators: tuple[Authenticator, ...] | None = None
     requirement: Requirement = NO_REQUIREMENT
-    written_on: weakref.ref[Any] | None = field(default=None, compare=False, repr=False)
+    written_on: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return it in the words of the decorators."""
@@ -130,6 +132,10 @@ def instance_dict(target: object) -> Mapping[str, Any]:
     return {}
 
 
+def _same(target: object) -> object:
+    return target
+
+
 def put_statement(target: object, statement: Statement) -> Statement:
     """Leave a statement on an object, and return it.
 
@@ -137,10 +143,12 @@ def put_statement(target: object, statement: Statement) -> Statement:
     :param statement: what is said on it from now on
     :raises ConfigurationError: the object cannot carry it
     """
+    written_on: Callable[[], Any]
     try:
-        written = replace(statement, written_on=weakref.ref(target))
-    except TypeError:
-        written = statement
+        written_on = weakref.ref(target)
+    except TypeError:  # such as a staticmethod
+        written_on = functools.partial(_same, target)
+    written = replace(statement, written_on=written_on)
     try:
         setattr(target, _ATTRIBUTE, written)
     except (AttributeError, TypeError) as error:

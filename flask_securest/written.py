@@ -7,6 +7,7 @@ one ``class`` statement makes many.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
 from collections.abc import Iterator
@@ -18,6 +19,10 @@ from .statements import Statement
 
 #: In a class body: the rules that have been written in it.
 _WRITTEN = "__flask_securest_written__"
+
+
+#: In which body a rule was written on an object: that is not for the class from which the object was borrowed.
+_BODIES: weakref.WeakKeyDictionary[Any, list[Written]] = weakref.WeakKeyDictionary()
 
 
 class Written:
@@ -84,7 +89,22 @@ def write_down(former: object, target: object, statement: Statement) -> None:
             each.put_on(target, statement)
             return
     name = qualname[len(prefix) :] if is_own else None
+    with contextlib.suppress(TypeError):  # what cannot be referred to weakly, or cannot be hashed
+        _BODIES[target] = written
     written.append(Written(target, statement, None if name == "<lambda>" else name))
+
+
+def is_written_elsewhere(target: object, owner: type) -> bool:
+    """Return whether the rule on an object was written in the body of another class, which has borrowed it.
+
+    :param target: the object
+    :param owner: the class
+    """
+    try:
+        body = _BODIES.get(target)
+    except TypeError:
+        return False
+    return body is not None and body is not find_written(owner)
 
 
 def find_written(owner: type) -> list[Written]:
