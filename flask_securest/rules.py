@@ -16,7 +16,6 @@ from .errors import ConfigurationError
 from .models import collect_names
 from .requirement import Requirement
 from .statements import (
-    SILENCE,
     USE_DEFAULT,
     Access,
     Authenticator,
@@ -152,9 +151,11 @@ def _make_decorator(statement: Statement) -> Callable[[_T], _T]:
                 f"rules decorate a Resource class or a method in its body, not {target!r}; on a view function, in "
                 "method_decorators and in Api(decorators=...) a rule would have no effect"
             )
+        if isinstance(target, staticmethod) and isinstance(target.__func__, FunctionType):
+            # On its function: who borrows it, get = Other.get, has that alone.
+            function = decorate(target.__func__)
+            return target if function is target.__func__ else type(target)(function)
         said = get_statement(target)
-        if said is SILENCE and isinstance(target, (staticmethod, classmethod)):
-            said = get_statement(target.__func__)
         merged = merge(said, statement, getattr(target, "__qualname__", repr(target)))
         if isinstance(target, type) and merged.access is Access.PUBLIC:
             refuse_to_silence(target.__qualname__, map(get_statement, target.__mro__[1:]))

@@ -398,6 +398,35 @@ class TestFalseAlarms:
 
         assert status_of(Borrower) == status_of(Borrower, "PUT") == 403
 
+    def test_borrowed_static_methods(self):
+        class Lender(Resource):
+            @for_admins
+            @staticmethod
+            def get():
+                return "in"
+
+            @public(reason="for all")
+            @staticmethod
+            def put():
+                return "in"
+
+        class Borrower(Resource):
+            get = staticmethod(Lender.get)
+            put = staticmethod(Lender.put)
+
+        assert status_of(Lender) == status_of(Borrower) == 403
+        assert status_of(Lender, "PUT", user=None) == status_of(Borrower, "PUT", user=None) == 200
+
+    def test_an_object_that_is_opened_where_it_is_borrowed_stays_closed_where_it_is_from(self):
+        class Lender(Resource):
+            get = Calling(lambda *args: "in")
+
+        class Borrower(Resource):
+            get = public(reason="for all")(Lender.get)
+
+        assert status_of(Borrower, user=None) == 200
+        assert status_of(Lender, user=None) == 401
+
     def test_what_is_opened_for_one_class_and_borrowed_is_open_there_only(self):
         class Lender(Resource):
             def get(self):
