@@ -105,7 +105,7 @@ def counting(case, cls, verb, *, with_get=False):
     Those that are overridden go on holding. At HEAD a class asks for whatever any of its bases asks there, and that
     is what its ``get`` asks for where the base has no ``head``.
 
-    :param with_get: whether HEAD asks for what ``get`` asks for as well as for what ``head`` does
+    :param with_get: whether HEAD asks for what ``get`` asks for as well, where ``head`` may come to None
     """
     runs = running(case, cls, verb)
     counted = []
@@ -113,7 +113,7 @@ def counting(case, cls, verb, *, with_get=False):
         names = [verb.lower()]
         if verb == "HEAD" and ((runs and runs[1] == "get") or (running(case, owner, "HEAD") or ("", ""))[1] == "get"):
             names = ["get", "head"]
-        elif verb == "HEAD" and with_get:
+        elif with_get and any(owner in case.mro(each) for each in case.mro(cls) if may_come_to_none(case, each, verb)):
             names = ["head", "get"]
         counted += [(owner, name) for name in names if case[owner].member(name)]
     return counted
@@ -288,7 +288,7 @@ def readings(case, cls, verb):
     itself; and whether HEAD asks for what ``get`` asks for where ``head`` may come to None.
     """
     allowed = set()
-    unclear = (False, True) if may_come_to_none(case, cls, verb) else (False,)
+    unclear = (False, True) if any(may_come_to_none(case, each, verb) for each in case.mro(cls)) else (False,)
     for lost, handed_on, with_get in itertools.product((False, True), (False, True), unclear):
         try:
             asked = rule_of(case, cls, verb, lost=lost, handed_on=handed_on, with_get=with_get)
