@@ -82,8 +82,9 @@ class _Maker:
         """Return a member; ``above`` are those that stand before it in the same body."""
         kind = self.dice.random()
         functions = [each.name for each in above if each.form in ("def", "wraps", "lossy", "alias")]
-        if kind < 0.12 and above:
-            return Member(verb, "alias", source=self.dice.choice(above).name)
+        named = [each.name for each in above if each.form != "cached_property"]  # which has one name only
+        if kind < 0.12 and named:
+            return Member(verb, "alias", source=self.dice.choice(named))
         if kind < 0.2:
             lent = [
                 f"{each.name}.{member.name}"

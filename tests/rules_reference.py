@@ -48,12 +48,17 @@ def carried(case, owner, name):
     """Return the rules on what a class body has under a name, in whatever they are wrapped."""
     member = case[owner].member(name)
     rules = member.rules + member.inner
-    if member.form in ("alias", "wraps other"):
-        rules += carried(case, owner, member.source)
-    if member.form == "borrowed":
-        lender, lent = member.source.split(".")
-        rules += carried(case, next(iter(defining(case, lender, lent))), lent)
+    if member.source:
+        rules += carried(case, *_origin(case, owner, member))
     return rules
+
+
+def _origin(case, owner, member):
+    """Return the owner and the name of what an alias, something borrowed, or ``functools.wraps`` is made from."""
+    if "." not in member.source:
+        return owner, member.source
+    lender, lent = member.source.split(".")
+    return defining(case, lender, lent)[0], lent
 
 
 def defining(case, cls, name):
@@ -63,19 +68,23 @@ def defining(case, cls, name):
 
 def is_none(case, owner, name):
     """Return whether a name is None in a body, or becomes it: for HEAD, Flask-RESTful then takes ``get``."""
-    member = case[owner].member(name)
-    if member.form == "alias":
-        return is_none(case, owner, member.source)
-    if member.form == "borrowed":
-        lender, lent = member.source.split(".")
-        return is_none(case, defining(case, lender, lent)[0], lent)
-    return member.form in ("none", "nothing")
+    return kind_of(case, owner, name) in ("none", "nothing")
 
 
-def comes_to_none(case, cls, verb):
-    """Return whether there is a method for HEAD that turns out to be None only when it is asked for."""
+def may_come_to_none(case, cls, verb):
+    """Return whether there is a ``head`` of which nobody knows, before it is asked for, whether it is None."""
     owners = defining(case, cls, "head")
-    return verb == "HEAD" and bool(owners) and is_none(case, owners[0], "head") and is_loose(case, owners[0], "head")
+    if verb != "HEAD" or not owners:
+        return False
+    return kind_of(case, owners[0], "head") in ("property", "cached_property", "descriptor", "partialmethod", "nothing")
+
+
+def kind_of(case, owner, name):
+    """Return the form of a member, or of what it is another name for."""
+    member = case[owner].member(name)
+    if member.form in ("alias", "borrowed"):
+        return kind_of(case, *_origin(case, owner, member))
+    return member.form
 
 
 def running(case, cls, verb):
@@ -90,11 +99,13 @@ def running(case, cls, verb):
     return (owners[0], name) if owners else None
 
 
-def counting(case, cls, verb):
+def counting(case, cls, verb, *, with_get=False):
     """Return owner and name of every method whose closing rules hold for a class and verb, the nearest first.
 
     Those that are overridden go on holding. At HEAD a class asks for whatever any of its bases asks there, and that
     is what its ``get`` asks for where the base has no ``head``.
+
+    :param with_get: whether HEAD asks for what ``get`` asks for as well, where ``head`` may come to None
     """
     runs = running(case, cls, verb)
     counted = []
@@ -102,6 +113,8 @@ def counting(case, cls, verb):
         names = [verb.lower()]
         if verb == "HEAD" and ((runs and runs[1] == "get") or (running(case, owner, "HEAD") or ("", ""))[1] == "get"):
             names = ["get", "head"]
+        elif with_get and any(owner in case.mro(each) for each in case.mro(cls) if may_come_to_none(case, each, verb)):
+            names = ["head", "get"]
         counted += [(owner, name) for name in names if case[owner].member(name)]
     return counted
 
@@ -128,7 +141,8 @@ def is_written_wrong(case, cls):
     """
     if any(member.rules and is_none(case, cls, member.name) for member in case[cls].members):
         return True
-    objects = [on_class(case, cls), *(carried(case, cls, member.name) for member in case[cls].members)]
+    members = [member for member in case[cls].members if not is_layered(case, cls, member.name)]
+    objects = [on_class(case, cls), *(carried(case, cls, member.name) for member in members)]
     if not all(makes_sense(rules) for rules in objects):
         return True
     opened = any(rule.kind in ("public", "bypass") for rule in on_class(case, cls))
@@ -136,17 +150,33 @@ def is_written_wrong(case, cls):
     return opened and any(rule.kind in CLOSING for base in above for rule in case[base].rules)
 
 
-def rule_of(case, cls, verb, *, lost=False, handed_on=True):
+def may_be_written_wrong(case, cls):
+    """Return whether there are rules on something and within it: what they make together may be seen where it is set up."""
+    return any(is_layered(case, cls, member.name) for member in case[cls].members)
+
+
+def is_layered(case, owner, name):
+    """Return whether the rules of a member are on several objects, one inside of another."""
+    member = case[owner].member(name)
+    if member.form in ("alias", "borrowed") and is_layered(case, *_origin(case, owner, member)):
+        return True
+    return is_loose(case, owner, name) or (member.form == "staticmethod" and bool(member.rules))
+
+
+def rule_of(case, cls, verb, *, lost=False, handed_on=True, with_get=False):
     """Return what a class asks for at a verb.
 
     :param lost: whether what opens is lost where it is wrapped in something
+    :param with_get: see ``counting``
     :param handed_on: see ``nearest_chain``
     :raises ContradictionError: if its rules make no sense together
     """
     runs = running(case, cls, verb)
-    counted = counting(case, cls, verb)
+    counted = counting(case, cls, verb, with_get=with_get)
     said = carried(case, *runs) if runs else ()
-    if lost and runs and (is_loose(case, *runs) or comes_to_none(case, cls, verb)):
+    if not all(makes_sense(carried(case, *each)) for each in counted):
+        raise ContradictionError
+    if lost and runs and (is_loose(case, *runs) or may_come_to_none(case, cls, verb)):
         opening = []
     else:
         opening = [rule for rule in said if rule.kind in OPENING]
@@ -198,12 +228,10 @@ def nearest_chain(case, cls, runs, counted, *, handed_on):
 def is_loose(case, owner, name):
     """Return whether a rule of a member is inside of something that might hide it."""
     member = case[owner].member(name)
-    if member.form in ("alias", "wraps other"):
-        return member.form == "wraps other" or is_loose(case, owner, member.source)
-    if member.form == "borrowed":
-        lender, lent = member.source.split(".")
-        owner = defining(case, lender, lent)[0]
-        return case[owner].member(lent).form in ("staticmethod", "classmethod") or is_loose(case, owner, lent)
+    if member.form in ("alias", "borrowed"):
+        lender, lent = _origin(case, owner, member)
+        unwrapped = member.form == "borrowed" and case[lender].member(lent).form in ("staticmethod", "classmethod")
+        return unwrapped or is_loose(case, lender, lent)
     return member.form in LOOSE
 
 
@@ -256,12 +284,14 @@ def decide(asked, caller):
 def readings(case, cls, verb):
     """Return every rule that the contract allows: one, but where a rule that opens may be lost.
 
-    Which chain is the nearest, where a class inherits one on a method and has another itself, it does not say either.
+    Two things more it does not say: which chain is the nearest, where a class inherits one on a method and has another
+    itself; and whether HEAD asks for what ``get`` asks for where ``head`` may come to None.
     """
     allowed = set()
-    for lost, handed_on in itertools.product((False, True), repeat=2):
+    unclear = (False, True) if any(may_come_to_none(case, each, verb) for each in case.mro(cls)) else (False,)
+    for lost, handed_on, with_get in itertools.product((False, True), (False, True), unclear):
         try:
-            asked = rule_of(case, cls, verb, lost=lost, handed_on=handed_on)
+            asked = rule_of(case, cls, verb, lost=lost, handed_on=handed_on, with_get=with_get)
             allowed.add(asked if asked.access == "public" else replace(asked, chain=chain_of(case, asked)))
         except ContradictionError:
             allowed.add(ERROR)

@@ -137,7 +137,7 @@ class World:
 
     def write_late(self):
         for each in self.case.classes:
-            if each.late and each.name not in self.broken:
+            if each.late and each.name in self.names:
                 exec(write_late(each), self.names)
 
     def application(self):

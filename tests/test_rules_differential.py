@@ -5,6 +5,7 @@
 
 import collections
 import logging
+from dataclasses import replace
 
 import pytest
 import rules_reference as reference
@@ -58,7 +59,7 @@ def test_a_hierarchy_is_the_same_for_the_same_seed_and_number():
 
 def test_a_difference_is_shrunk_to_what_can_be_pasted(monkeypatch):
     """Here it is the reference that forgets what overridden methods ask for."""
-    monkeypatch.setattr(reference, "counting", lambda case, cls, verb: [reference.running(case, cls, verb)])
+    monkeypatch.setattr(reference, "counting", lambda *asked, **more: [reference.running(*asked)])
     overridden = (Member("get", inner=(Rule("require", roles=("a", "b")), Rule("require", scopes=("read",)))),)
     case = Case(
         (
@@ -78,47 +79,43 @@ def test_a_difference_is_shrunk_to_what_can_be_pasted(monkeypatch):
     assert pasted["app"].test_client().get("/C2").status_code == 401
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            Case(
-                (
-                    Class("C0", ("Resource",), members=(Member("get", inner=(Rule("require", roles=("a",)),)),)),
-                    Class("C1", (), members=(Member("head"),)),
-                    Class("C2", ("C0", "C1")),
-                )
-            ),
-            id="HEAD in a diamond",
-        ),
-        pytest.param(
-            Case(
-                (
-                    Class("C0", ("Resource",), members=(Member("head", inner=(Rule("require", roles=("a",)),)),)),
-                    Class("C1", ("C0",), members=(Member("head", "none"), Member("get"))),
-                )
-            ),
-            id="a head that is taken back",
-        ),
-        pytest.param(
-            Case(
-                (Class("C0", ("Resource",), members=(Member("purge", inner=(Rule("require", roles=("a",)),)),)),),
-                methods=(("C0", ("GET", "PURGE")),),
-            ),
-            id="a verb of add_resource",
-        ),
-        pytest.param(
-            Case(
-                (
-                    Class("C0", ("Resource",), members=(Member("get", "callable"),)),
-                    Class(
-                        "C1", ("Resource",), members=(Member("get", "borrowed", (Rule("public"),), source="C0.get"),)
-                    ),
-                )
-            ),
-            id="public on a callable that is borrowed",
-        ),
-    ],
-)
-def test_what_has_once_differed_gets_what_the_contract_says(case):
-    assert not find_differences(case), write_case(case)
+def one_class(*members):
+    return Case((Class("C0", ("Resource",), members=members),))
+
+
+ADMINS = (Rule("require", roles=("a",)),)
+
+DIFFERED = {
+    "HEAD in a diamond": Case(
+        (
+            Class("C0", ("Resource",), members=(Member("get", inner=ADMINS),)),
+            Class("C1", (), members=(Member("head"),)),
+            Class("C2", ("C0", "C1")),
+        )
+    ),
+    "a head that is taken back": Case(
+        (
+            Class("C0", ("Resource",), members=(Member("head", inner=ADMINS),)),
+            Class("C1", ("C0",), members=(Member("head", "none"), Member("get"))),
+        )
+    ),
+    "a verb of add_resource": replace(one_class(Member("purge", inner=ADMINS)), methods=(("C0", ("GET", "PURGE")),)),
+    "public on a callable that is borrowed": Case(
+        (
+            Class("C0", ("Resource",), members=(Member("get", "callable"),)),
+            Class("C1", ("Resource",), members=(Member("get", "borrowed", (Rule("public"),), source="C0.get"),)),
+        )
+    ),
+    "a head that can be called": one_class(
+        Member("get", inner=(Rule("authenticators", ("extra",)),)), Member("head", "callable")
+    ),
+    "public above staticmethod": one_class(Member("get", "staticmethod", (Rule("public"),))),
+    "optional above staticmethod and public below": one_class(
+        Member("get", "staticmethod", (Rule("optional"),), (Rule("public"),))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERED)
+def test_what_has_differed_once_gets_what_the_contract_says(name):
+    assert not find_differences(DIFFERED[name]), write_case(DIFFERED[name])
