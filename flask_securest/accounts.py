@@ -195,6 +195,20 @@ class KnownAccounts:
         """
         return next((accounts for accounts in list(self._all) if accounts.can_find(origin)), None)
 
+    def look_up(self, origin: Origin, username: str, userstore: AbstractUserstore | None) -> UserModel | None:
+        """Return an account as it is now; ``None`` if it is gone, or nobody can look.
+
+        :param origin: where it lives; an unknown one may be the API's own
+        :param username: its name there
+        :param userstore: the users of the API
+        :raises BackendError: that cannot be told now
+        """
+        if origin in (None, UNKNOWN_ORIGIN):
+            found = None if userstore is None else userstore.get_user(username)
+            return None if found is None else require_user(found)
+        accounts = self.find_with(origin)
+        return None if accounts is None else accounts.find(origin, username)
+
     def find_credentials(self, name: str) -> Callable[[str], bool] | None:
         """Return the function that tells whether credentials of a provider are still good; ``None`` if it has none.
 

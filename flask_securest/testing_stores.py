@@ -228,6 +228,23 @@ class KeystoreContract(ABC):
         issued = store.issue(owner=User("alice"))
         assert self.open_again(store).get_key(issued.key.id) == issued.key
 
+    def test_keys_of_two_users_of_one_name_and_different_origins_stay_theirs(self) -> None:
+        store = self.make_keystore()
+        other = self.open_again(store)
+        issued = {origin: store.issue(owner=User("alice"), owner_origin=origin) for origin in (None, "ldap", "ldap:a")}
+        for origin, each in issued.items():
+            found = other.get_key(each.key.id)
+            assert found == each.key
+            assert found.owner_origin == origin
+        assert {key.id for key in other.list_keys()} == {each.key.id for each in issued.values()}
+        rotated = other.rotate(issued["ldap"].key.id)
+        assert rotated.key.owner_origin == "ldap"
+        assert other.revoke(issued["ldap:a"].key.id).revoked_at is not None
+        store.record_uses({KeyUse(each.key.id, False): _now() for each in issued.values()})
+        used = [other.get_key(each.key.id) for each in issued.values()]
+        assert all(key is not None and key.last_used_at is not None for key in used)
+        assert store.get_key(issued[None].key.id).digest == issued[None].key.digest  # type: ignore[union-attr]
+
     def test_an_id_that_nobody_has_finds_nothing(self) -> None:
         store = self.make_keystore()
         issued = store.issue(app_name="ci")

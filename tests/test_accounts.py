@@ -313,6 +313,46 @@ class TestTokensOfKeys:
         assert service.me(admin["access_token"]) == ["root", ["admin"]]
 
 
+class TestOwnersOfKeys:
+    """A key belongs to an account, too: that of an intern is none of the administrator's."""
+
+    def test_it_is_that_of_its_owner_where_that_lives(self, store):
+        keys = SimpleKeystore()
+        service = Service(HeaderApiKeyAuthenticator("X-API-Key", keystore=keys), store=store)
+        intern = keys.issue(owner=service.directory.users["root"], owner_origin="ldap")
+        admin = keys.issue(owner=service.users.get_user("root"))
+        for issued, roles in ((intern, ["intern"]), (admin, ["admin"])):
+            headers = {"X-API-Key": issued.text}
+            assert service.client.get("/me", headers=headers).json == ["root", roles]
+            assert service.me(service.trade(headers)["access_token"]) == ["root", roles]
+        del service.directory.users["root"]
+        assert service.client.get("/me", headers={"X-API-Key": intern.text}).status_code == 401
+        assert service.client.get("/me", headers={"X-API-Key": admin.text}).json == ["root", ["admin"]]
+
+    def test_of_a_provider_that_is_not_there_it_is_nobodys(self):
+        keys = SimpleKeystore()
+        service = Service(HeaderApiKeyAuthenticator("X-API-Key", keystore=keys))
+        issued = keys.issue(owner=User("root"), owner_origin="gone")
+        assert service.client.get("/me", headers={"X-API-Key": issued.text}).status_code == 401
+
+    def test_one_keystore_for_two_userstores_is_an_error(self):
+        keys = SimpleKeystore()
+        provider = HeaderApiKeyAuthenticator(keystore=keys)
+        kept = SecuREST(Api(Flask("one")), userstore=new_store(), authentication_providers=[provider])
+        with pytest.raises(ConfigurationError, match="the SimpleKeystore of 'api-key' serves two SecuREST objects"):
+            SecuREST(Api(Flask("two")), userstore=new_store(), authentication_providers=[provider])
+        assert kept
+
+    @pytest.mark.parametrize("origin", ["", "?", 7])
+    def test_an_origin_that_is_none_is_refused(self, origin):
+        with pytest.raises((TypeError, ValueError), match="origin must be"):
+            SimpleKeystore().issue(owner=User("root"), owner_origin=origin)
+
+    def test_an_application_lives_nowhere(self):
+        with pytest.raises(ValueError, match="there is no owner"):
+            SimpleKeystore().issue(app_name="ci", owner_origin="ldap")
+
+
 class TestClaims:
     def test_own_claims_are_read_back(self):
         service = Service()

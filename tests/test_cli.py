@@ -48,7 +48,19 @@ ESCAPE = "\x1b]0;owned\x07\u202e"
 KEY = re.compile(key_pattern())
 USER_KEYS = ["username", "active", "roles", "groups", "email", "has_password_hash"]
 KEY_KEYS = [
-    *("id", "status", "owner", "app_name", "scopes", "networks", "note", "created_at", "expires_at", "revoked_at"),
+    *(
+        "id",
+        "status",
+        "owner",
+        "owner_origin",
+        "app_name",
+        "scopes",
+        "networks",
+        "note",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    ),
     *("last_used_at", "rotated_at", "sunset_at", "former_last_used_at"),
 ]
 README = Path(__file__).parents[1] / "README.rst"
@@ -1604,3 +1616,21 @@ def test_disabling_a_user_of_a_providers_own_store_ends_its_sessions_and_not_tho
     run(app, "users", "disable", "alice", "--store", "local")
     assert list(store.list_sessions("alice", "local")) == []
     assert len(list(store.list_sessions("alice"))) == 1
+
+
+def test_a_key_of_a_providers_own_user_is_issued_by_its_origin(tmp_path):
+    local = SimpleUserstore([User("alice", FAST.hash("local"), roles=["local"])])
+    keys = SQLAlchemyKeystore(f"sqlite:///{tmp_path}/keys.db")
+    providers = [
+        HeaderApiKeyAuthenticator(keystore=keys),
+        PasswordAuthenticator(userstore=local, password_hasher=FAST, name="local"),
+    ]
+    app, _, _ = secured(new_who(), providers=providers, userstore=SimpleUserstore([User("bob")]))
+    text = run(app, "keys", "issue", "--owner", "alice", "--owner-origin", "local").stdout.strip()
+    (listed,) = json.loads(run(app, "keys", "list", "--json").stdout)
+    assert (listed["owner"], listed["owner_origin"]) == ("alice", "local")
+    assert app.test_client().get("/who", headers={"X-API-Key": text}).json["user"] == "alice"
+    assert "there is no user 'alice'" in run(app, "keys", "issue", "--owner", "alice", code=1).stderr
+    wrong = run(app, "keys", "issue", "--owner", "alice", "--owner-origin", "nobody", code=1)
+    assert "no provider that this application asks can look up users of the origin 'nobody'" in wrong.stderr
+    assert "--owner-origin says" in run(app, "keys", "issue", "--app", "ci", "--owner-origin", "local", code=2).stderr

@@ -216,7 +216,8 @@ class TestAnEngineOfOurs:
         _wait_until(lambda: self._connections_to(url) == 0)
 
     def _engines_of(self, url):
-        return sum(engine.url.database == sa.make_url(url).database for engine in _ENGINES)
+        sought = sa.make_url(url)
+        return sum((each.url.port, each.url.database) == (sought.port, sought.database) for each in _ENGINES)
 
     def _connections_to(self, url):
         with psycopg.connect(url) as connection:

@@ -7,7 +7,9 @@ import pytest
 import sqlalchemy as sa
 from servers.postgresql import PASSWORD, postgresql
 
+from flask_securest import User
 from flask_securest.errors import BackendError
+from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
 from flask_securest.tokenstores.models import Session
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.tokenstores.sqlalchemy_table import METADATA
@@ -169,3 +171,19 @@ def test_a_role_that_may_not_change_tables_goes_on_with_the_old_ones(server, cap
     assert store.get_session(f"{2:016}").origin == "ldap"
     assert store.end_session(f"{1:016}")
     old.engine.dispose()
+
+
+def test_keys_of_users_from_elsewhere_are_not_for_the_release_before(url):
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    store = SQLAlchemyKeystore(url)
+    store.create_schema()
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE securest_keys_elsewhere"))  # as the release before has left it
+    reader, writer = SQLAlchemyKeystore(url), SQLAlchemyKeystore(url)
+    own = writer.issue(owner=User("root"))
+    assert reader.get_key(own.key.id) == own.key
+    elsewhere = writer.issue(owner=User("root"), owner_origin="ldap")
+    assert reader.get_key(elsewhere.key.id) == elsewhere.key
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT id FROM securest_keys")).scalars().all() == [own.key.id]
+    engine.dispose()

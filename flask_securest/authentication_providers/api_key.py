@@ -7,9 +7,11 @@ import secrets
 from datetime import datetime, timezone
 from hashlib import blake2s
 from hmac import compare_digest
+from typing import Any
 
 from werkzeug.wrappers import Request
 
+from ..accounts import Accounts, KnownAccounts
 from ..checks import require_name, require_type
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
@@ -17,7 +19,7 @@ from ..identity import UNSET, Identity
 from ..keystores.abstract import AbstractKeystore
 from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
-from ..models import User, UserModel, limit_scopes, require_user
+from ..models import User, UserModel, limit_scopes
 from ..userstores.abstract import AbstractUserstore
 from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
@@ -58,6 +60,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         self._secret = secrets.token_bytes(16)
         self._clients: dict[bytes, tuple[bytes, Identity]] = {}
         self._ids: set[str] = set()
+        self._known = KnownAccounts()
 
     def register_key(self, key: str, app_name: str = "default") -> None:
         """Let the bearer of ``key`` in as ``app_name``.
@@ -107,6 +110,11 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
             raise BadCredentialsError("an API key that is not registered")
         return self._find_in_keystore(api_key, self.keystore, request, userstore)
 
+    def connect(self, accounts: Accounts[Any]) -> None:
+        """Take note of where accounts live, so that the owners of keys can be looked up there."""
+        if self.keystore is not None:
+            self._known.connect(accounts, f"the {type(self.keystore).__name__} of {self.name!r}")
+
     def find_credential(self, credential_id: str) -> bool:
         """Return whether a key is still good: registered, or neither revoked nor past its end."""
         if credential_id in self._ids:
@@ -142,7 +150,7 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
         expires_at = _end_of(key, former=former)
         if not key.allows_address(request.remote_addr):
             raise BadCredentialsError(f"the API key {key_id} may not be used from this address")
-        user = _find_owner(key, userstore)
+        user = self._find_owner(key, userstore)
         if self._uses is not None and user.active:
             self._uses.record(KeyUse(key_id, former))
         return Identity(
@@ -154,8 +162,23 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
             expires_at=expires_at,
             replaced_at=key.rotated_at if former else None,
             tradable=not key.networks,
-            origin=UNSET if key.owner is None else None,
+            origin=UNSET if key.owner is None else key.owner_origin,
         )
+
+    def _find_owner(self, key: ApiKey, userstore: AbstractUserstore | None) -> UserModel:
+        """Return whose key it is, as the store in which the user lives knows it now.
+
+        :raises BadCredentialsError: the user is gone, and its keys with it
+        :raises ConfigurationError: there is no userstore that could say whether the owner is disabled
+        """
+        if key.owner is None:
+            return User(key.app_name or "")
+        if key.owner_origin is None and userstore is None:
+            raise ConfigurationError(f"the API key {key.id} belongs to a user, and there is no userstore")
+        user = self._known.look_up(key.owner_origin, key.owner, userstore)
+        if user is None:
+            raise BadCredentialsError(f"the API key {key.id} of a user that is gone, or lives where nobody can look")
+        return user
 
 
 def _end_of(key: ApiKey, *, former: bool) -> datetime | None:
@@ -171,22 +194,6 @@ def _end_of(key: ApiKey, *, former: bool) -> datetime | None:
     if expires_at is not None and expires_at <= datetime.now(timezone.utc):
         raise ExpiredCredentialsError(f"the API key {key.id} {'was replaced and ' if former else ''}has expired")
     return expires_at
-
-
-def _find_owner(key: ApiKey, userstore: AbstractUserstore | None) -> UserModel:
-    """Return whose key it is, as the userstore knows the user now.
-
-    :raises BadCredentialsError: the user is gone, and its keys with it
-    :raises ConfigurationError: there is no userstore that could say whether the owner is disabled
-    """
-    if key.owner is None:
-        return User(key.app_name or "")
-    if userstore is None:
-        raise ConfigurationError(f"the API key {key.id} belongs to a user, and there is no userstore")
-    user = userstore.get_user(key.owner)
-    if user is None:
-        raise BadCredentialsError(f"the API key {key.id} of a user that is gone")
-    return require_user(user)
 
 
 def _spellings(key: str) -> set[bytes]:

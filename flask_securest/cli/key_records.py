@@ -26,6 +26,7 @@ def describe_key(key: ApiKey, now: datetime) -> dict[str, Any]:
         "id": key.id,
         "status": _status_of(key, now),
         "owner": key.owner,
+        "owner_origin": key.owner_origin,
         "app_name": key.app_name,
         "scopes": None if key.scopes is None else sorted(key.scopes),
         "networks": list(key.networks),

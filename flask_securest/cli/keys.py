@@ -17,7 +17,7 @@ from .commands import Commands, Refused, json_option, store_option
 from .key_records import describe_key, hand_over, hand_over_many, in_words, uses_former_secret
 from .output import note, with_progress, write, write_fields, write_json, write_json_list, write_table
 from .parameters import MOST_DAYS, read_end, read_key_id, read_network
-from .stores import require_keystore, require_writable_keystore, userstores_of
+from .stores import accounts_of, require_keystore, require_writable_keystore
 
 #: So many keys can be issued at once: they are in memory until all of them are in the store.
 _MOST_KEYS = 1_000_000
@@ -28,10 +28,10 @@ keys.help = """Issue, list, rotate and revoke the API keys of the application's 
 A key is written <prefix>_<id>_<secret>. It is printed once, by issue or rotate, alone on standard output; the store
 keeps only a digest of it. Commands take its id.
 
-With --json a key is an object with id, status (active, expired or revoked), owner, app_name, scopes (null for not
-limited), networks (empty for everywhere), note, created_at, expires_at, revoked_at, last_used_at, rotated_at, sunset_at
-(until when its former secret works) and former_last_used_at; times are ISO 8601 in UTC, or null. issue and rotate add
-key, the key itself.
+With --json a key is an object with id, status (active, expired or revoked), owner, owner_origin (null for the API's
+own), app_name, scopes (null for not limited), networks (empty for everywhere), note, created_at, expires_at,
+revoked_at, last_used_at, rotated_at, sunset_at (until when its former secret works) and former_last_used_at; times are
+ISO 8601 in UTC, or null. issue and rotate add key, the key itself.
 """
 
 
@@ -45,6 +45,9 @@ key, the key itself.
     ],
 )
 @click.option("--owner", metavar="NAME", help="The user whose key it is. It stops when the user is disabled.")
+@click.option(
+    "--owner-origin", metavar="PROVIDER", help="The provider whose own user that is, not the API's userstore."
+)
 @click.option("--app", "app_name", metavar="NAME", help="The application whose key it is, which is no user.")
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="Limit the key to this; may be repeated.")
 @click.option("--expires", "expires_at", type=read_end, metavar="DAYS|DATE", help="When it ends; without this, never.")
@@ -55,25 +58,29 @@ key, the key itself.
 @click.option("--count", type=click.IntRange(1, _MOST_KEYS), metavar="N", help="Issue so many, all or none.")
 @store_option
 @json_option
-def issue_keys(owner: str | None, count: int | None, store: str | None, as_json: bool, **wanted: Any) -> None:
+def issue_keys(
+    owner: str | None, owner_origin: str | None, count: int | None, store: str | None, as_json: bool, **wanted: Any
+) -> None:
     """Issue a key, and print it: this is the only time that it can be seen. Either --owner or --app is needed.
 
     A key without --scope may do whatever its owner may. With --count there is one key a line, or a JSON array.
     """
     if bool(owner) == bool(wanted["app_name"]):
         raise click.UsageError("Say whose key it is: either --owner or --app.")
+    if owner_origin is not None and not owner:
+        raise click.UsageError("--owner-origin says where the user of --owner lives.")
     for option in ("--app", "--scope"):
         given = wanted["scopes"] if option == "--scope" else [wanted["app_name"] or "none"]
         if (reason := check_names(list(given))) is not None:
             raise click.UsageError(f"The {option} {reason}.")
     keystore = require_writable_keystore(store)
-    user = _require_owner(keystore, owner) if owner else None
+    user = _require_owner(keystore, owner, owner_origin) if owner else None
     wanted["scopes"] = wanted["scopes"] or None
     credentials: list[IssuedKey] = []
 
     def make_keys() -> Iterator[ApiKey]:
         for _ in with_progress(range(count or 1), length=count or 1, label="issuing"):
-            credentials.append(keystore.make(owner=user, **wanted))
+            credentials.append(keystore.make(owner=user, owner_origin=owner_origin, **wanted))
             yield credentials[-1].key
 
     # In one call, which is in force as a whole or not at all.
@@ -227,9 +234,11 @@ def _unknown(key_id: str) -> str:
     return f"there is no key {key_id!r}"
 
 
-def _require_owner(keystore: AbstractWritableKeystore, owner: str) -> UserModel:
-    for userstore in userstores_of(keystore):
-        user = userstore.get_user(owner)
+def _require_owner(keystore: AbstractWritableKeystore, owner: str, origin: str | None) -> UserModel:
+    for accounts in accounts_of(keystore):
+        if not accounts.can_find(origin):
+            raise Refused(f"no provider that this application asks can look up users of the origin {origin!r}")
+        user = accounts.find(origin, owner)
         if user is not None:
             if not user.active:
                 note(f"the user {owner!r} is disabled: its key works once it is enabled")

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from flask import current_app
 
+from ..accounts import Accounts
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
 from ..errors import ConfigurationError
 from ..guard import ApiGuard
@@ -108,19 +109,18 @@ def require_writable_keystore(name: str | None) -> AbstractWritableKeystore:
     return store
 
 
-def userstores_of(keystore: AbstractKeystore) -> list[AbstractUserstore]:
-    """Return the userstores that the owners of a keystore's keys are looked up in.
+def accounts_of(keystore: AbstractKeystore) -> list[Accounts[AbstractAuthenticationProvider]]:
+    """Return where the owners of a keystore's keys are looked up.
 
     :param keystore: the keystore
-    :raises ConfigurationError: there is none
+    :raises ConfigurationError: nowhere
     """
     found = [
-        guard.settings.userstore
+        guard.settings.accounts
         for guard in all_guards()
-        if guard.settings.userstore is not None
-        and any(_keystore_of(each) is keystore for _, each in providers_of(guard))
+        if any(_keystore_of(each) is keystore for _, each in providers_of(guard))
     ]
-    if not found:
+    if all(accounts.userstore is None for accounts in found):
         raise ConfigurationError("keys with an owner need a userstore that knows the owner: SecuREST(userstore=...)")
     return _distinct(found)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+from ..identity import Origin
 from ..models import UserModel, collect_names, require_user, scopes_of
 from .format import DEFAULT_PREFIX, make_key, require_prefix
 from .models import ApiKey, IssuedKey, KeyUse
@@ -79,6 +80,7 @@ class AbstractWritableKeystore(AbstractKeystore):
         self,
         *,
         owner: UserModel | None = None,
+        owner_origin: Origin = None,
         app_name: str | None = None,
         scopes: Collection[str] | None = None,
         expires_at: datetime | None = None,
@@ -88,6 +90,8 @@ class AbstractWritableKeystore(AbstractKeystore):
         """Add a new key, and return it: this is the only time that it can be seen.
 
         :param owner: the user whose key it is: it has the user's roles, and stops when the user is disabled; or
+        :param owner_origin: where that user lives, as its ``Identity.origin`` says: ``None`` for the API's userstore,
+            else the name of the provider that knows it
         :param app_name: the application whose key it is
         :param scopes: what the key is limited to; never more than the owner's own; ``None`` for what the owner has
         :param expires_at: when it ends; ``None`` for never
@@ -97,7 +101,13 @@ class AbstractWritableKeystore(AbstractKeystore):
         :raises BackendError: the store cannot be written now
         """
         secret = self.make(
-            owner=owner, app_name=app_name, scopes=scopes, expires_at=expires_at, networks=networks, note=note
+            owner=owner,
+            owner_origin=owner_origin,
+            app_name=app_name,
+            scopes=scopes,
+            expires_at=expires_at,
+            networks=networks,
+            note=note,
         )
         self.add_keys([secret.key])
         return secret
@@ -106,6 +116,7 @@ class AbstractWritableKeystore(AbstractKeystore):
         self,
         *,
         owner: UserModel | None = None,
+        owner_origin: Origin = None,
         app_name: str | None = None,
         scopes: Collection[str] | None = None,
         expires_at: datetime | None = None,
@@ -126,6 +137,7 @@ class AbstractWritableKeystore(AbstractKeystore):
             id=secret.id,
             digest=secret.digest,
             owner=None if owner is None else owner.username,
+            owner_origin=owner_origin,
             app_name=app_name,
             scopes=scopes,
             networks=networks,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from ..identity import Origin, require_origin
 from ..models import collect_names, require_aware
 
 
@@ -19,6 +20,7 @@ class ApiKey:
     :param id: what it is looked up by
     :param digest: the SHA-256 of the whole key
     :param owner: the user of the userstore whose key it is; or
+    :param owner_origin: where that user lives: ``None`` for the API's userstore, else the name of a provider
     :param app_name: the application whose key it is, which is no user of the userstore
     :param scopes: what the key is limited to; ``None`` for no limit
     :param networks: from where it may be used, such as ``"10.0.0.0/8"``; empty for everywhere
@@ -39,6 +41,7 @@ class ApiKey:
     id: str
     digest: bytes = field(repr=False)
     owner: str | None = None
+    owner_origin: Origin = None
     app_name: str | None = None
     scopes: Collection[str] | None = None
     networks: Collection[str] = ()
@@ -56,12 +59,15 @@ class ApiKey:
         """Check every argument, and make the collections unchangeable."""
         if bool(self.owner) == bool(self.app_name):
             raise ValueError("a key belongs to an owner (a user) or to an app_name (an application), to one of them")
+        require_origin(self.owner_origin)
+        if self.owner is None and self.owner_origin is not None:
+            raise ValueError("owner_origin says where an owner lives, and there is no owner")
         if self.scopes is not None:
             object.__setattr__(self, "scopes", collect_names(self.scopes, what="scopes"))
         if self.networks:
             networks = sorted(collect_names(self.networks, what="networks"))
             object.__setattr__(self, "networks", tuple(str(ipaddress.ip_network(network)) for network in networks))
-        for text in (self.owner, self.app_name, self.note, *(self.scopes or ())):
+        for text in (self.owner, self.owner_origin, self.app_name, self.note, *(self.scopes or ())):
             if text and _UNSTORABLE.search(text):
                 raise ValueError(f"what the key {self.id!r} has must be text without NUL and lone surrogates")
         for name in _TIMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import islice
@@ -10,9 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from ..databases import Upgraded
+from ..errors import BackendError
 from .models import ApiKey, KeyUse
 
-#: The version of this table; to be raised with a change, and a way from the one before.
+#: The version of these tables. It is raised only with a change that the release before could not live with.
 VERSION = 1
 
 METADATA = sa.MetaData()
@@ -23,90 +26,136 @@ _TIMES = (
     *("rotated_at", "sunset_at", "former_last_used_at"),
 )
 
-_KEYS = sa.Table(
-    "securest_keys",
-    METADATA,
-    sa.Column("id", sa.String(16), primary_key=True),
-    sa.Column("digest", sa.LargeBinary(32), nullable=False),
-    sa.Column("owner", sa.String(255), index=True),
-    sa.Column("app_name", sa.String(255), index=True),
-    sa.Column("scopes", sa.JSON(none_as_null=True)),
-    sa.Column("networks", sa.JSON, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("former_digest", sa.LargeBinary(32)),
-    *(sa.Column(name, sa.BigInteger, nullable=name != "created_at") for name in _TIMES),
-)
 
-_BY_ID = sa.select(_KEYS).where(_KEYS.c.id == sa.bindparam("id"))
+def _make_table(name: str, *more: sa.Column[Any]) -> sa.Table:
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column("id", sa.String(16), primary_key=True),
+        sa.Column("digest", sa.LargeBinary(32), nullable=False),
+        sa.Column("owner", sa.String(255), index=True),
+        sa.Column("app_name", sa.String(255), index=True),
+        sa.Column("scopes", sa.JSON(none_as_null=True)),
+        sa.Column("networks", sa.JSON, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("former_digest", sa.LargeBinary(32)),
+        *(sa.Column(name, sa.BigInteger, nullable=name != "created_at") for name in _TIMES),
+        *more,
+    )
+
+
+#: The keys of applications, and of the users of the API's userstore.
+_OWN = _make_table("securest_keys")
+
+#: Those of users who live elsewhere. The release before must not find them: it would let them in as their namesakes.
+_ELSEWHERE = _make_table("securest_keys_elsewhere", sa.Column("owner_origin", sa.String(255), nullable=False))
+
+_OWN_BY_ID = sa.select(*_OWN.c, sa.null().label("owner_origin")).where(_OWN.c.id == sa.bindparam("id"))
+_ELSEWHERE_BY_ID = sa.select(*_ELSEWHERE.c).where(_ELSEWHERE.c.id == sa.bindparam("id"))
+_BY_ID = sa.union_all(_OWN_BY_ID, _ELSEWHERE_BY_ID)  # one statement, for each is a round trip
 
 _CHUNK = 2000
 
 
 class KeyTable:
-    """Keep keys in a table of our own."""
+    """Keep keys in tables of our own. That of users from elsewhere may not be there yet."""
 
     metadata = METADATA
     version = VERSION
 
+    def __init__(self) -> None:
+        self._upgraded = Upgraded(lambda connection: sa.inspect(connection).has_table(_ELSEWHERE.name))
+
     def find(self, connection: Connection, key_id: str) -> ApiKey | None:
         """Return the key with this id: one indexed read."""
-        row = connection.execute(_BY_ID, {"id": key_id}).first()
+        query = _BY_ID if self._upgraded.seen(connection) else _OWN_BY_ID
+        rows = connection.execute(query, {"id": key_id}).all()
+        if not rows and query is _OWN_BY_ID and self._upgraded.seen(connection, again=True):
+            rows = connection.execute(_ELSEWHERE_BY_ID, {"id": key_id}).all()
         # Some databases take "A" for "a".
-        return None if row is None or row.id != key_id else _to_key(row)
+        return next((_to_key(row) for row in rows if row.id == key_id), None)
 
     def find_all(self, connection: Connection) -> Iterator[ApiKey]:
         """Yield all keys, the oldest first."""
-        for row in connection.execute(sa.select(_KEYS).order_by(_KEYS.c.created_at, _KEYS.c.id)).yield_per(_CHUNK):
-            yield _to_key(row)
+        both = [
+            connection.execute(sa.select(*table.c).order_by(table.c.created_at, table.c.id)).yield_per(_CHUNK)
+            for table in self._tables(connection)
+        ]
+        yield from heapq.merge(*(map(_to_key, rows) for rows in both), key=lambda key: (key.created_at, key.id))
 
     def add(self, connection: Connection, keys: Iterable[ApiKey]) -> int:
         """Add keys.
 
         :raises ValueError: an id that is taken
+        :raises BackendError: there is no table for keys of users who live elsewhere
         """
         added = 0
         rest = iter(keys)
         while chunk := list(islice(rest, _CHUNK)):
-            try:
-                connection.execute(_KEYS.insert(), [_to_row(key) for key in chunk])
-            except sa.exc.IntegrityError:
-                taken = True
-            else:
-                taken = False
-            if taken:
-                raise ValueError("one of the keys has an id that another key has already")
+            for table in (_OWN, _ELSEWHERE):
+                rows = [_to_row(key) for key in chunk if _table_of(key) is table]
+                if rows:
+                    self._insert(connection, table, rows)
             added += len(chunk)
         return added
 
+    def _insert(self, connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        if table is _ELSEWHERE and not self._upgraded.seen(connection, again=True):
+            raise BackendError(
+                "the tables of the keystore are of a former release, which cannot keep keys of users from elsewhere: "
+                "run flask securest init, as a user of the database who may make tables"
+            )
+        try:
+            connection.execute(table.insert(), rows)
+        except sa.exc.IntegrityError:
+            taken = True
+        else:
+            taken = False
+        if taken:
+            raise ValueError("one of the keys has an id that another key has already")
+
     def replace(self, connection: Connection, key: ApiKey, expected: ApiKey) -> bool:
         """Replace what is known of a key, if it is still what is expected."""
+        table = _table_of(expected)
+        if _table_of(key) is not table or table not in self._tables(connection):
+            return False  # the owner of a key does not change
         # Nobody else changes it until the end of this transaction.
-        known = connection.execute(_BY_ID.with_for_update(), {"id": key.id}).first()
+        query = sa.select(*table.c).where(table.c.id == sa.bindparam("id")).with_for_update()
+        known = connection.execute(query, {"id": key.id}).first()
         # All of it is compared: a limit that was set meanwhile (networks, scopes, an end) must not be undone.
         if known is None or _without_uses(_to_key(known)) != _without_uses(expected):
             return False
-        return connection.execute(_KEYS.update().where(_KEYS.c.id == key.id).values(**_without_uses(key))).rowcount == 1
+        return connection.execute(table.update().where(table.c.id == key.id).values(**_without_uses(key))).rowcount == 1
 
     def record(self, connection: Connection, uses: Sequence[tuple[KeyUse, datetime]], seconds_between: float) -> None:
         """Write down when keys were last used, unless another process has done so just before, or is changing them."""
-        free = self._lock_free(connection, [use.key_id for use, _ in uses])
-        for former, column in ((False, _KEYS.c.last_used_at), (True, _KEYS.c.former_last_used_at)):
-            values = [
-                {"key": use.key_id, "at": (at := int(used_at.timestamp())), "due": at - int(seconds_between)}
-                for use, used_at in uses
-                if use.former == former and use.key_id in free
-            ]
-            due = sa.or_(column.is_(None), column <= sa.bindparam("due"))
-            if values:
-                statement = _KEYS.update().where(_KEYS.c.id == sa.bindparam("key"), due)
-                connection.execute(statement.values({column: sa.bindparam("at")}), values)
+        for table in self._tables(connection):
+            free = _lock_free(connection, table, [use.key_id for use, _ in uses])
+            for former, column in ((False, table.c.last_used_at), (True, table.c.former_last_used_at)):
+                values = [
+                    {"key": use.key_id, "at": (at := int(used_at.timestamp())), "due": at - int(seconds_between)}
+                    for use, used_at in uses
+                    if use.former == former and use.key_id in free
+                ]
+                due = sa.or_(column.is_(None), column <= sa.bindparam("due"))
+                if values:
+                    statement = table.update().where(table.c.id == sa.bindparam("key"), due)
+                    connection.execute(statement.values({column: sa.bindparam("at")}), values)
 
-    def _lock_free(self, connection: Connection, ids: list[str]) -> set[str]:
-        """Return which of the keys can be written without waiting for anybody."""
-        if connection.dialect.name != "postgresql":
-            return set(ids)
-        query = sa.select(_KEYS.c.id).where(_KEYS.c.id.in_(ids)).order_by(_KEYS.c.id)
-        return set(connection.scalars(query.with_for_update(skip_locked=True)))
+    def _tables(self, connection: Connection) -> list[sa.Table]:
+        return [_OWN, _ELSEWHERE] if self._upgraded.seen(connection, again=True) else [_OWN]
+
+
+def _table_of(key: ApiKey) -> sa.Table:
+    return _OWN if key.owner_origin is None else _ELSEWHERE
+
+
+def _lock_free(connection: Connection, table: sa.Table, ids: list[str]) -> set[str]:
+    """Return which of the keys can be written without waiting for anybody."""
+    if connection.dialect.name != "postgresql":
+        return set(ids)
+    query = sa.select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id)
+    return set(connection.scalars(query.with_for_update(skip_locked=True)))
 
 
 def _to_key(row: Row[Any]) -> ApiKey:
@@ -115,6 +164,7 @@ def _to_key(row: Row[Any]) -> ApiKey:
         id=row.id,
         digest=bytes(row.digest),
         owner=row.owner,
+        owner_origin=getattr(row, "owner_origin", None),
         app_name=row.app_name,
         scopes=None if row.scopes is None else frozenset(row.scopes),
         networks=tuple(row.networks),
@@ -131,7 +181,9 @@ def _to_time(seconds: int) -> datetime:
 
 def _to_row(key: ApiKey) -> dict[str, Any]:
     times = {name: getattr(key, name) for name in _TIMES}
+    elsewhere = {} if key.owner_origin is None else {"owner_origin": key.owner_origin}
     return {
+        **elsewhere,
         "id": key.id,
         "digest": key.digest,
         "owner": key.owner,

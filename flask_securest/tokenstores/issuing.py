@@ -17,7 +17,7 @@ from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractTokenstore
 from .limits import Tokens, limit_to_caller, require_claims, require_held
 from .models import Session
-from .owners import Owner, find_owner, look_up
+from .owners import Owner, find_owner
 from .sessions import make_session, mark_of, refresh_session
 
 
@@ -132,7 +132,7 @@ class Issuer:
                 raise ConfigurationError(
                     "refreshing a token needs a userstore, which knows whether its user is still there"
                 )
-            return look_up(session.origin, session.username, userstore, self._known)
+            return self._known.look_up(session.origin, session.username, userstore)
 
         session, user, token = refresh_session(self._store, api_key, find)
         owner = Owner(session.username, session.origin, user, is_app=False, key=None)

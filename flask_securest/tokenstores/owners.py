@@ -8,7 +8,7 @@ from ..accounts import KnownAccounts
 from ..current import get_caller
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin, Unset, require_origin
-from ..models import User, UserModel, require_user
+from ..models import User, UserModel
 from ..signed_tokens import Claims, KeyOfToken
 from ..userstores.abstract import AbstractUserstore
 from .models import Session
@@ -98,30 +98,12 @@ def find_account(
         return User(claims.username), origin
     if origin is None and userstore is None:
         return User(claims.username), None
-    user = look_up(origin, claims.username, userstore, known)
+    user = known.look_up(origin, claims.username, userstore)
     if user is None:
         raise BadCredentialsError("a token of a user that is gone, or that lives where nobody can look")
     if not is_same_account(claims.password_mark, origin, user):
         raise BadCredentialsError("a token from before the user's password was changed")
     return user, None if origin == UNKNOWN_ORIGIN else origin
-
-
-def look_up(
-    origin: Origin, username: str, userstore: AbstractUserstore | None, known: KnownAccounts
-) -> UserModel | None:
-    """Return an account as it is now; ``None`` if it is gone, or nobody can look.
-
-    :param origin: where it lives; an unknown one may be the API's own
-    :param username: its name there
-    :param userstore: the users of the API
-    :param known: where other accounts live
-    :raises BackendError: that cannot be told now
-    """
-    if origin in (None, UNKNOWN_ORIGIN):
-        found = None if userstore is None else userstore.get_user(username)
-        return None if found is None else require_user(found)
-    accounts = known.find_with(origin)
-    return None if accounts is None else accounts.find(origin, username)
 
 
 def agree_on_origin(origin: Origin, session: Session | None) -> Origin:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from ..databases import Upgraded
 from ..errors import BackendError
 from ..identity import UNKNOWN_ORIGIN, Origin
 from .models import Session
@@ -56,9 +56,6 @@ _OF_BEFORE = [column for column in _OWN.c if column.name != "origin"]
 _BY_ID = sa.union_all(*(sa.select(*table.c).where(table.c.id == sa.bindparam("id")) for table in (_OWN, _ELSEWHERE)))
 _BY_ID_OF_BEFORE = sa.select(*_OF_BEFORE).where(_OWN.c.id == sa.bindparam("id"))
 
-#: For how long tables that have not been upgraded are not looked at again, in seconds.
-_BETWEEN_LOOKS = 10.0
-
 
 class SessionTable:
     """Keep sessions in tables of our own. They may still be those of the release before: the columns tell."""
@@ -67,22 +64,21 @@ class SessionTable:
     version = VERSION
 
     def __init__(self) -> None:
-        self._is_upgraded = False
-        self._looked_at = -_BETWEEN_LOOKS
+        self._upgraded = Upgraded(_look)
 
     def find(self, connection: Connection, session_id: str) -> Session | None:
         """Return the session with this id: one indexed read."""
-        if self._knows_origins(connection):
+        if self._upgraded.seen(connection):
             return _first(session_id, connection.execute(_BY_ID, {"id": session_id}).all())
         found = _first(session_id, connection.execute(_BY_ID_OF_BEFORE, {"id": session_id}).all())
-        if found is None and self._knows_origins(connection, again=True):
+        if found is None and self._upgraded.seen(connection, again=True):
             # Another process has upgraded the tables since, and added a session.
             return self.find(connection, session_id)
         return found
 
     def find_all(self, connection: Connection, username: str, origin: Origin) -> list[Session]:
         """Return the sessions of an account, the oldest first."""
-        upgraded = self._knows_origins(connection, again=True)
+        upgraded = self._upgraded.seen(connection, again=True)
         if not upgraded and origin is not None:
             return []
         table = _OWN if origin is None else _ELSEWHERE
@@ -96,7 +92,7 @@ class SessionTable:
 
     def add(self, connection: Connection, session: Session) -> None:
         """Add a session, and throw away those that have expired."""
-        upgraded = self._knows_origins(connection, again=True)
+        upgraded = self._upgraded.seen(connection, again=True)
         table = _OWN if session.origin in (None, UNKNOWN_ORIGIN) else _ELSEWHERE
         row = _to_row(session)
         if not upgraded:
@@ -125,7 +121,7 @@ class SessionTable:
 
     def end_all(self, connection: Connection, username: str, origin: Origin) -> int:
         """End the sessions of an account."""
-        if origin is not None and not self._knows_origins(connection, again=True):
+        if origin is not None and not self._upgraded.seen(connection, again=True):
             return 0
         table = _OWN if origin is None else _ELSEWHERE
         statement = table.delete().where(table.c.username == username, *_of_origin(table, origin))
@@ -141,23 +137,14 @@ class SessionTable:
                 connection.execute(used.values(last_used_at=sa.bindparam("at")), values)
 
     def _tables(self, connection: Connection) -> list[sa.Table]:
-        return [_OWN, _ELSEWHERE] if self._knows_origins(connection, again=True) else [_OWN]
+        return [_OWN, _ELSEWHERE] if self._upgraded.seen(connection, again=True) else [_OWN]
 
-    def _knows_origins(self, connection: Connection, *, again: bool = False) -> bool:
-        """Return whether the tables have been upgraded; they are never changed back.
 
-        :param again: whether to look even if that has just been done
-        """
-        if self._is_upgraded:
-            return True
-        if not again and time.monotonic() - self._looked_at < _BETWEEN_LOOKS:
-            return False
-        inspector = sa.inspect(connection)
-        self._is_upgraded = inspector.has_table(_ELSEWHERE.name) and any(
-            column["name"] == "origin" for column in inspector.get_columns(_OWN.name)
-        )
-        self._looked_at = time.monotonic()
-        return self._is_upgraded
+def _look(connection: Connection) -> bool:
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(_ELSEWHERE.name):
+        return False
+    return any(column["name"] == "origin" for column in inspector.get_columns(_OWN.name))
 
 
 def _of_origin(table: sa.Table, origin: Origin) -> list[sa.ColumnElement[bool]]:
