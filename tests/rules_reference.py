@@ -11,6 +11,12 @@ from rules_cases import CLOSING, LOOSE, OPENING
 #: The answer to what makes no sense: an error when it is written or set up, or else a 500.
 ERROR = "error"
 
+#: Forms of members that are objects with a ``__call__``.
+OBJECTS = ("callable", "holder")
+
+#: What may have become of a rule that opens and is wrapped in something.
+FOUND, LOST, CLOSED = "found", "lost", "closed"
+
 #: What is known of credentials: roles, and scopes (None: not limited to any).
 CREDENTIALS = {
     "plain": ((), None),
@@ -163,10 +169,10 @@ def is_layered(case, owner, name):
     return is_loose(case, owner, name) or (member.form == "staticmethod" and bool(member.rules))
 
 
-def rule_of(case, cls, verb, *, lost=False, handed_on=True, with_get=False):
+def rule_of(case, cls, verb, *, wrapped=FOUND, handed_on=True, with_get=False):
     """Return what a class asks for at a verb.
 
-    :param lost: whether what opens is lost where it is wrapped in something
+    :param wrapped: whether what opens is found where it is wrapped in something, or lost, or the method is closed
     :param with_get: see ``counting``
     :param handed_on: see ``nearest_chain``
     :raises ContradictionError: if its rules make no sense together
@@ -176,10 +182,10 @@ def rule_of(case, cls, verb, *, lost=False, handed_on=True, with_get=False):
     said = carried(case, *runs) if runs else ()
     if not all(makes_sense(carried(case, *each)) for each in counted):
         raise ContradictionError
-    if lost and runs and (is_loose(case, *runs) or may_come_to_none(case, cls, verb)):
-        opening = []
-    else:
-        opening = [rule for rule in said if rule.kind in OPENING]
+    opening = [rule for rule in said if rule.kind in OPENING]
+    if not may_come_to_none(case, cls, verb) and not (opening and is_loose(case, *runs)):
+        wrapped = FOUND
+    opening = opening if wrapped == FOUND else []
     closing = [rule for rule in said if rule.kind in CLOSING]
     others = [rule for each in counted if each != runs for rule in carried(case, *each) if rule.kind in CLOSING]
 
@@ -187,7 +193,7 @@ def rule_of(case, cls, verb, *, lost=False, handed_on=True, with_get=False):
     access, speaker = "closed", None
     if opening:
         access, speaker = opening[0].kind, runs[0]
-    elif not closing:
+    elif not closing and wrapped != CLOSED:
         here = [rule.kind for rule in on_class(case, cls) if rule.kind in OPENING]
         held = any(rule.kind == "authenticators" for rule in others)  # on a method, which beats the class
         if here and not (here[0] == "optional" and held):
@@ -230,9 +236,16 @@ def is_loose(case, owner, name):
     member = case[owner].member(name)
     if member.form in ("alias", "borrowed"):
         lender, lent = _origin(case, owner, member)
-        unwrapped = member.form == "borrowed" and case[lender].member(lent).form in ("staticmethod", "classmethod")
-        return unwrapped or is_loose(case, lender, lent)
-    return member.form in LOOSE
+        # What Python unwraps, and objects, of which there is one for both classes.
+        unclear = ("staticmethod", "classmethod", *OBJECTS)
+        return (member.form == "borrowed" and kind_of(case, lender, lent) in unclear) or is_loose(case, lender, lent)
+    return member.form in LOOSE or (member.form in OBJECTS and is_lent(case))
+
+
+def is_lent(case):
+    """Return whether an object that can be called is borrowed somewhere."""
+    members = [(each.name, member) for each in case.classes for member in each.members]
+    return any(member.form == "borrowed" and kind_of(case, owner, member.name) in OBJECTS for owner, member in members)
 
 
 def may_be_refused(case, cls, verbs):
@@ -289,9 +302,9 @@ def readings(case, cls, verb):
     """
     allowed = set()
     unclear = (False, True) if any(may_come_to_none(case, each, verb) for each in case.mro(cls)) else (False,)
-    for lost, handed_on, with_get in itertools.product((False, True), (False, True), unclear):
+    for wrapped, handed_on, with_get in itertools.product((FOUND, LOST, CLOSED), (False, True), unclear):
         try:
-            asked = rule_of(case, cls, verb, lost=lost, handed_on=handed_on, with_get=with_get)
+            asked = rule_of(case, cls, verb, wrapped=wrapped, handed_on=handed_on, with_get=with_get)
             allowed.add(asked if asked.access == "public" else replace(asked, chain=chain_of(case, asked)))
         except ContradictionError:
             allowed.add(ERROR)
