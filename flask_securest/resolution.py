@@ -202,8 +202,8 @@ def _find_methods(resource: type, verb: str) -> Iterator[_Said]:
     if name == "get":
         yield from _find_members(resource, "head")
         return
-    for base in resource.__mro__ if _head_may_be_none(resource) else resource.__mro__[1:]:
-        if base is resource or not answers(base, "head"):
+    for base in resource.__mro__:
+        if _head_may_be_none(base) or (base is not resource and not answers(base, "head")):
             yield from _find_members(base, "get")
 
 

@@ -36,6 +36,11 @@ class SQLStore:
         self._has_schema = False
         self._database = open_database(feature, source, timeout=timeout)
 
+    @property
+    def has_own_tables(self) -> bool:
+        """Return whether its tables are ours, and not the application's."""
+        return self._tables.metadata is not None
+
     def create_schema(self) -> None:
         """Make the tables, unless they are there, and add what those of a former release have not.
 

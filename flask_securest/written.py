@@ -21,8 +21,8 @@ from .statements import Statement
 _WRITTEN = "__flask_securest_written__"
 
 
-#: In which body a rule was written on an object: that is not for the class from which the object was borrowed.
-_BODIES: weakref.WeakKeyDictionary[Any, list[Written]] = weakref.WeakKeyDictionary()
+#: In which bodies a rule was written on an object: that is not for the class from which the object was borrowed.
+_BODIES: weakref.WeakKeyDictionary[Any, list[list[Written]]] = weakref.WeakKeyDictionary()
 
 
 class Written:
@@ -90,7 +90,7 @@ def write_down(former: object, target: object, statement: Statement) -> None:
             return
     name = qualname[len(prefix) :] if is_own else None
     with contextlib.suppress(TypeError):  # what cannot be referred to weakly, or cannot be hashed
-        _BODIES[target] = written
+        _BODIES.setdefault(target, []).append(written)
     written.append(Written(target, statement, None if name == "<lambda>" else name))
 
 
@@ -101,10 +101,10 @@ def is_written_elsewhere(target: object, owner: type) -> bool:
     :param owner: the class
     """
     try:
-        body = _BODIES.get(target)
+        bodies = _BODIES.get(target, [])
     except TypeError:
         return False
-    return body is not None and body is not find_written(owner)
+    return bool(bodies) and all(body is not find_written(owner) for body in bodies)
 
 
 def find_written(owner: type) -> list[Written]:

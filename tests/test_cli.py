@@ -23,6 +23,7 @@ from pathlib import Path
 
 import click
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from flask import Flask
 from flask_restful import Api, Resource
@@ -777,7 +778,7 @@ def test_everything_can_be_json():
     for path, command in walk(securest):
         options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, path
-        assert ("--store" in options) == (path != "check"), path  # which looks at all of them
+        assert ("--store" in options) == (path not in ("check", "init")), path  # which look at all of them
 
 
 # --- the application's stores
@@ -1302,6 +1303,7 @@ PRINTING = {
     "keys revoke": ["ID", "--yes"],
     "keys pattern": [],
     "hash": [],
+    "init": [],
     "check": [],
 }
 
@@ -1553,3 +1555,52 @@ def neutral(line):
     """Return a line without what is another one each time."""
     line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", KEY.sub("KEY", line))
     return re.sub(r"\b[0-9A-Za-z]{16}\b", "ID", line).rstrip()
+
+
+# --- init
+
+
+def test_init_makes_the_tables_of_all_stores_and_upgrades_those_of_a_former_release(tmp_path):
+
+    url = f"sqlite:///{tmp_path}/new.db"
+    users, keys, sessions = SQLAlchemyUserstore(url), SQLAlchemyKeystore(url), SQLAlchemyTokenstore(url)
+    providers = [HeaderApiKeyAuthenticator(keystore=keys), TokenAuthenticator("x" * 32, store=sessions)]
+    app, _, _ = secured(new_who(), providers=providers, userstore=users)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE securest_schema (component VARCHAR(64) PRIMARY KEY, version INTEGER)"))
+        connection.execute(sa.text("INSERT INTO securest_schema VALUES ('tokens', 1)"))
+        connection.execute(
+            sa.text("CREATE TABLE securest_sessions (id VARCHAR(16) PRIMARY KEY, username VARCHAR(255))")
+        )
+    assert "origin" not in {column["name"] for column in sa.inspect(engine).get_columns("securest_sessions")}
+    for _ in range(2):
+        assert json.loads(run(app, "init", "--json").stdout) == [
+            {"store": "SQLAlchemyUserstore"},
+            {"store": "SQLAlchemyKeystore"},
+            {"store": "SQLAlchemyTokenstore"},
+        ]
+    assert run(app, "init").stdout.count("its tables are there") == 3
+    assert {"securest_users", "securest_keys", "securest_sessions_elsewhere"} <= {*sa.inspect(engine).get_table_names()}
+    assert "origin" in {column["name"] for column in sa.inspect(engine).get_columns("securest_sessions")}
+    engine.dispose()
+
+
+def test_init_of_an_application_without_tables_says_so():
+    app, _, _ = secured(new_who())
+    assert run(app, "init").stderr == "0 stores have tables of ours\n"
+
+
+def test_disabling_a_user_of_a_providers_own_store_ends_its_sessions_and_not_those_of_its_namesake(tmp_path):
+
+    local = SQLAlchemyUserstore(f"sqlite:///{tmp_path}/local.db")
+    local.add_users([User("alice", FAST.hash("local"))])
+    store = SimpleTokenstore()
+    tokens = TokenAuthenticator("x" * 32, store=store)
+    providers = [PasswordAuthenticator(userstore=local, password_hasher=FAST, name="local"), tokens]
+    app, _, _ = secured(new_who(), providers=providers, userstore=SimpleUserstore([User("alice", FAST.hash("main"))]))
+    tokens.issue_tokens("alice", origin="local")
+    tokens.issue_tokens("alice", origin=None)
+    run(app, "users", "disable", "alice", "--store", "local")
+    assert list(store.list_sessions("alice", "local")) == []
+    assert len(list(store.list_sessions("alice"))) == 1

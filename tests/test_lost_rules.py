@@ -427,6 +427,15 @@ class TestFalseAlarms:
         assert status_of(Borrower, user=None) == 200
         assert status_of(Lender, user=None) == 401
 
+    def test_an_object_that_is_opened_twice_is_open_in_both_classes(self):
+        class Lender(Resource):
+            get = optional(Calling(lambda *args: "in"))
+
+        class Borrower(Resource):
+            get = optional(Lender.get)
+
+        assert status_of(Borrower, user=None) == status_of(Lender, user=None) == 200
+
     def test_what_is_opened_for_one_class_and_borrowed_is_open_there_only(self):
         class Lender(Resource):
             def get(self):
@@ -758,6 +767,20 @@ class TestHead:
                 return ""
 
         assert status_of(Property, "HEAD") == 403
+
+    def test_so_does_a_subclass_with_a_head_of_its_own(self):
+        class Base(Resource):
+            head = property(lambda self: None)
+
+            @for_admins
+            def get(self):
+                return ""
+
+        class Sub(Base):
+            def head(self):
+                return ""
+
+        assert status_of(Sub, "HEAD") == 403
 
     def test_what_opens_such_a_head_does_not_open_get(self):
         class Property(Resource):

@@ -7,7 +7,7 @@ from .commands import Commands, json_option, store_option
 from .keys import keys
 from .output import note, write, write_json, write_json_list
 from .prompt import read_password
-from .stores import hasher_of, require_userstore
+from .stores import hasher_of, require_userstore, stores_with_tables
 from .users import users
 
 __all__ = ["securest"]
@@ -49,6 +49,32 @@ def hash_password(store: str | None, as_json: bool) -> None:
     else:
         write(stored)
     note("Whoever has this hash can try passwords on it: keep it where users are kept.")
+
+
+@securest.command(
+    "init",
+    short_help="Make tables, or upgrade them.",
+    examples=[
+        "flask securest init",
+    ],
+)
+@json_option
+def init(as_json: bool) -> None:
+    """Make the tables of all stores in SQL databases, and add to those of a former release what they have not.
+
+    It may be run at any time, also while workers of the former release are at work, and again: it changes what is
+    missing, and nothing else. With --json it prints a list of objects with store.
+    """
+    stores = stores_with_tables()
+    for store in stores:
+        store.create_schema()
+    names = [type(store).__name__ for store in stores]
+    if as_json:
+        write_json_list({"store": name} for name in names)
+    else:
+        for name in names:
+            write(f"{name}: its tables are there")
+    note(f"{len(stores)} stores have tables of ours")
 
 
 @securest.command(

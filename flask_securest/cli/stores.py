@@ -15,6 +15,7 @@ from ..guarded_app import GuardedApp
 from ..keystores.abstract import AbstractKeystore, AbstractWritableKeystore
 from ..keystores.simple import SimpleKeystore
 from ..passwords import PasswordHasher
+from ..sql_stores import SQLStore
 from ..tokenstores.abstract import AbstractTokenstore
 from ..userstores.abstract import AbstractUserstore, AbstractWritableUserstore
 
@@ -131,14 +132,25 @@ def end_sessions(userstore: AbstractUserstore, username: str) -> None:
     :param username: the user
     :raises BackendError: a store cannot be written now
     """
-    stores = [
-        getattr(provider, "store", None)
-        for guard in all_guards()
-        if guard.settings.userstore is userstore
-        for _, provider in providers_of(guard)
-    ]
-    for store in _distinct(each for each in stores if isinstance(each, AbstractTokenstore)):
-        store.end_sessions(username)
+    for guard in all_guards():
+        providers = list(providers_of(guard))
+        # As the identities of its users have it: the API's own, or those of a provider.
+        origins: set[str | None] = {name for name, each in providers if _userstore_of(each) is userstore}
+        if guard.settings.userstore is userstore:
+            origins = {None}
+        for store in _distinct(store for _, each in providers if (store := _tokenstore_of(each)) is not None):
+            for origin in origins:
+                store.end_sessions(username, origin)
+
+
+def stores_with_tables() -> list[SQLStore]:
+    """Return the stores of the current application that are kept in SQL databases, in tables of ours."""
+    found: list[object] = []
+    for guard in all_guards():
+        found.append(guard.settings.userstore)
+        for _, each in providers_of(guard):
+            found += [_userstore_of(each), _keystore_of(each), _tokenstore_of(each)]
+    return [store for store in _distinct(found) if isinstance(store, SQLStore) and store.has_own_tables]
 
 
 def writable_keystores() -> list[AbstractWritableKeystore]:
@@ -191,6 +203,11 @@ def _userstore_of(provider: AbstractAuthenticationProvider) -> AbstractUserstore
 def _keystore_of(provider: AbstractAuthenticationProvider) -> AbstractKeystore | None:
     store = getattr(provider, "keystore", None)
     return store if isinstance(store, AbstractKeystore) else None
+
+
+def _tokenstore_of(provider: AbstractAuthenticationProvider) -> AbstractTokenstore | None:
+    store = getattr(provider, "store", None)
+    return store if isinstance(store, AbstractTokenstore) else None
 
 
 def _choose(found: list[tuple[str, _Store]], name: str | None, what: str, argument: str) -> _Store:
