@@ -15,7 +15,7 @@ ERROR = "error"
 OBJECTS = ("callable", "holder")
 
 #: What may have become of a rule that opens and is wrapped in something.
-FOUND, LOST, CLOSED = "found", "lost", "closed"
+FOUND, OUTER, LOST, CLOSED = "found", "only the outer one", "lost", "closed"
 
 #: What is known of credentials: roles, and scopes (None: not limited to any).
 CREDENTIALS = {
@@ -172,21 +172,28 @@ def is_layered(case, owner, name):
 def rule_of(case, cls, verb, *, wrapped=FOUND, handed_on=True, with_get=False):
     """Return what a class asks for at a verb.
 
-    :param wrapped: whether what opens is found where it is wrapped in something, or lost, or the method is closed
+    :param wrapped: whether what opens is found where it is wrapped in something, or is found only where it stands on
+        top, or is lost, or the method is closed
     :param with_get: see ``counting``
     :param handed_on: see ``nearest_chain``
     :raises ContradictionError: if its rules make no sense together
     """
     runs = running(case, cls, verb)
+    if with_get and may_come_to_none(case, cls, verb):
+        runs = defining(case, cls, "head")[0], "head"  # what is said there counts before what is said on get
     counted = counting(case, cls, verb, with_get=with_get)
     said = carried(case, *runs) if runs else ()
-    if not all(makes_sense(carried(case, *each)) for each in counted):
-        raise ContradictionError
     opening = [rule for rule in said if rule.kind in OPENING]
-    if not may_come_to_none(case, cls, verb) and not (opening and is_loose(case, *runs)):
-        wrapped = FOUND
-    opening = opening if wrapped == FOUND else []
     closing = [rule for rule in said if rule.kind in CLOSING]
+    if may_come_to_none(case, cls, verb) or (opening and is_loose(case, *runs)):
+        on_top = [rule for rule in opening if rule in case[runs[0]].member(runs[1]).rules]
+        opening = {FOUND: opening, OUTER: on_top}.get(wrapped, [])
+    else:
+        wrapped = FOUND
+    if not all(makes_sense(carried(case, *each)) for each in counted if each != runs) or not makes_sense(
+        [*opening, *closing]
+    ):
+        raise ContradictionError
     others = [rule for each in counted if each != runs for rule in carried(case, *each) if rule.kind in CLOSING]
 
     # A method beats its class; what opens on a class is not inherited.
@@ -302,7 +309,7 @@ def readings(case, cls, verb):
     """
     allowed = set()
     unclear = (False, True) if any(may_come_to_none(case, each, verb) for each in case.mro(cls)) else (False,)
-    for wrapped, handed_on, with_get in itertools.product((FOUND, LOST, CLOSED), (False, True), unclear):
+    for wrapped, handed_on, with_get in itertools.product((FOUND, OUTER, LOST, CLOSED), (False, True), unclear):
         try:
             asked = rule_of(case, cls, verb, wrapped=wrapped, handed_on=handed_on, with_get=with_get)
             allowed.add(asked if asked.access == "public" else replace(asked, chain=chain_of(case, asked)))
