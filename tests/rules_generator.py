@@ -114,8 +114,8 @@ class _Maker:
 
     def loose_member(self, verb, functions):
         form = self.dice.choice(LOOSE)
-        if form == "nothing":
-            return Member("head", form) if verb == "head" else Member(verb, "none")
+        if form == "nothing" and verb != "head":
+            return Member(verb, "none")
         if form == "wraps other":
             return Member(verb, form, source=self.dice.choice(functions)) if functions else Member(verb)
         return Member(verb, form, inner=self.rules(0.8, opening=self.opening / 2))

@@ -113,14 +113,18 @@ def counting(case, cls, verb, *, with_get=False):
 
     :param with_get: whether HEAD asks for what ``get`` asks for as well, where ``head`` may come to None
     """
-    runs = running(case, cls, verb)
+    if verb != "HEAD":
+        return [(owner, verb.lower()) for owner in defining(case, cls, verb.lower())]
+    mro = case.mro(cls)
+    unclear = [each for each in mro if with_get and may_come_to_none(case, each, verb)]
+    answering = [each for each in mro if (running(case, each, "HEAD") or ("", ""))[1] == "get"]
     counted = []
-    for owner in case.mro(cls):
-        names = [verb.lower()]
-        if verb == "HEAD" and ((runs and runs[1] == "get") or (running(case, owner, "HEAD") or ("", ""))[1] == "get"):
-            names = ["get", "head"]
-        elif with_get and any(owner in case.mro(each) for each in case.mro(cls) if may_come_to_none(case, each, verb)):
+    for owner in mro:
+        names = ["head"]
+        if any(owner in case.mro(each) for each in unclear):
             names = ["head", "get"]
+        elif any(owner in case.mro(each) for each in answering):
+            names = ["get", "head"]
         counted += [(owner, name) for name in names if case[owner].member(name)]
     return counted
 
@@ -188,6 +192,8 @@ def rule_of(case, cls, verb, *, wrapped=FOUND, handed_on=True, with_get=False):
     if may_come_to_none(case, cls, verb) or (opening and is_loose(case, *runs)):
         on_top = [rule for rule in opening if rule in case[runs[0]].member(runs[1]).rules]
         opening = {FOUND: opening, OUTER: on_top}.get(wrapped, [])
+        if runs and is_none(case, *runs):
+            opening = []  # of a head that comes to None nothing runs
     else:
         wrapped = FOUND
     if not all(makes_sense(carried(case, *each)) for each in counted if each != runs) or not makes_sense(
@@ -260,7 +266,7 @@ def may_be_refused(case, cls, verbs):
 
     A rule that is hidden in something, or that is on what answers no verb, is in force or is an error.
     """
-    return any(
+    return is_lent(case) or any(
         carried(case, owner, member.name) and (is_loose(case, owner, member.name) or member.name.upper() not in verbs)
         for owner in case.mro(cls)
         for member in case[owner].members
