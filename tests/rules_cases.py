@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 #: Forms of a member in which a rule is on the very thing that runs, or on what Python itself unwraps.
 EXACT = ("def", "none", "alias", "borrowed", "wraps", "staticmethod", "classmethod", "callable")
 #: Forms in which a rule is somewhere inside: there it holds, or setting up fails.
-LOOSE = ("lossy", "wraps other", "property", "cached_property", "partialmethod", "descriptor", "holder", "nothing")
+LOOSE = (
+    "lossy",
+    "wraps other",
+    "property",
+    "cached_property",
+    "partialmethod",
+    "descriptor",
+    "holder",
+    "kept",
+    "nothing",
+)
 
 OPENING = ("public", "bypass", "optional")
 CLOSING = ("authenticators", "require")
@@ -137,7 +147,7 @@ def write_member(member):
         case "partialmethod":
             return [f"{name} = functools.partialmethod({within('lambda self, n: who()')}, 1)"]
         case "nothing":
-            return [f"{name} = property(lambda self: None)"]
+            return [f"{name} = property({within('lambda self: None')})"]
         case "wraps other":
             return [*outer, f"@functools.wraps({member.source})", f"def {name}(self):", "    return who()"]
         case "property" | "cached_property":

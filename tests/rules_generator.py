@@ -7,7 +7,7 @@ from rules_cases import LOOSE, Case, Class, Member, Rule
 #: Whether rules are also hidden in what is found, or else an error, as long as that is not so everywhere.
 HIDDEN = True
 
-VERBS = ("get", "get", "get", "get", "post", "post", "put", "delete", "head", "head", "options", "purge")
+VERBS = ("get", "get", "get", "get", "post", "post", "put", "delete", "head", "head", "options")
 CHAINS = (("one",), ("one",), ("one", "two"), ("two", "one"), ("two",), ())
 EXACT_FORMS = ("def",) * 10 + ("wraps", "wraps", "none", "staticmethod", "classmethod", "callable")
 ROLES = (("a",), ("a",), ("b",), ("a", "b"))
@@ -29,6 +29,12 @@ class _Maker:
         #: Some hierarchies have little that opens: else too many of them are one error as a whole.
         self.opening = dice.choice((0, 0.2, 0.5))
         self.purging = dice.random() < 0.2
+        #: Many have few verbs: so that methods are overridden, and HEAD has to do with GET.
+        self.verbs = dice.choice((VERBS, VERBS, ("get", "head"), ("get", "head", "head"), ("get", "post"), ("get",)))
+        self.verbs += ("purge",) * self.purging
+        #: And many have several chains along the MRO, or silent methods over those that say something.
+        self.chaining = dice.choice((0.35, 0.35, 0.8))
+        self.speaking = dice.choice((0.3, 0.5))
 
     def chance(self, probability):
         return self.dice.random() < probability
@@ -72,8 +78,8 @@ class _Maker:
     def members(self, case, name):
         members = []
         for _ in range(self.dice.choice((0, 1, 1, 1, 2, 2, 3))):
-            verb = self.dice.choice(VERBS)
-            if verb in [member.name for member in members] or (verb == "purge" and not self.purging):
+            verb = self.dice.choice(self.verbs)
+            if verb in [member.name for member in members]:
                 continue
             members.append(self.member(case, name, verb, members))
         return tuple(members)
@@ -98,16 +104,18 @@ class _Maker:
         if self.loose and kind > 0.85:
             return self.loose_member(verb, functions)
         form = self.dice.choice(EXACT_FORMS)
+        if verb == "head" and self.chance(0.2):
+            form = "none"
         if form in ("none", "callable"):
             return Member(verb, form, self.rules(0.3, opening=self.opening) if form == "callable" else ())
-        inner = self.rules(0.45, opening=self.opening)
+        inner = self.rules(self.speaking, opening=self.opening)
         outer = self.rules(0.3, opening=self.opening / 2) if form in ("wraps", "staticmethod") else ()
         return Member(verb, form, outer, inner)
 
     def loose_member(self, verb, functions):
         form = self.dice.choice(LOOSE)
-        if form == "nothing":
-            return Member("head", form) if verb == "head" else Member(verb, "none")
+        if form == "nothing" and verb != "head":
+            return Member(verb, "none")
         if form == "wraps other":
             return Member(verb, form, source=self.dice.choice(functions)) if functions else Member(verb)
         return Member(verb, form, inner=self.rules(0.8, opening=self.opening / 2))
@@ -121,7 +129,7 @@ class _Maker:
             if first.kind == "optional" and self.chance(0.3):
                 return (first, self.dice.choice((self.require(), self.authenticators())))
             return (first, self.require()) if self.chance(0.03) else (first,)
-        rules = [self.require() if self.chance(0.65) else self.authenticators()]
+        rules = [self.authenticators() if self.chance(self.chaining) else self.require()]
         if self.chance(0.2):
             rules.append(self.require())
         if self.chance(0.05):

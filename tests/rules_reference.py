@@ -11,6 +11,12 @@ from rules_cases import CLOSING, LOOSE, OPENING
 #: The answer to what makes no sense: an error when it is written or set up, or else a 500.
 ERROR = "error"
 
+#: Forms of members that are objects with a ``__call__``.
+OBJECTS = ("callable", "holder")
+
+#: What may have become of a rule that opens and is wrapped in something.
+FOUND, OUTER, LOST, CLOSED = "found", "only the outer one", "lost", "closed"
+
 #: What is known of credentials: roles, and scopes (None: not limited to any).
 CREDENTIALS = {
     "plain": ((), None),
@@ -107,14 +113,18 @@ def counting(case, cls, verb, *, with_get=False):
 
     :param with_get: whether HEAD asks for what ``get`` asks for as well, where ``head`` may come to None
     """
-    runs = running(case, cls, verb)
+    if verb != "HEAD":
+        return [(owner, verb.lower()) for owner in defining(case, cls, verb.lower())]
+    mro = case.mro(cls)
+    unclear = [each for each in mro if with_get and may_come_to_none(case, each, verb)]
+    answering = [each for each in mro if (running(case, each, "HEAD") or ("", ""))[1] == "get"]
     counted = []
-    for owner in case.mro(cls):
-        names = [verb.lower()]
-        if verb == "HEAD" and ((runs and runs[1] == "get") or (running(case, owner, "HEAD") or ("", ""))[1] == "get"):
-            names = ["get", "head"]
-        elif with_get and any(owner in case.mro(each) for each in case.mro(cls) if may_come_to_none(case, each, verb)):
+    for owner in mro:
+        names = ["head"]
+        if any(owner in case.mro(each) for each in unclear):
             names = ["head", "get"]
+        elif any(owner in case.mro(each) for each in answering):
+            names = ["get", "head"]
         counted += [(owner, name) for name in names if case[owner].member(name)]
     return counted
 
@@ -163,31 +173,40 @@ def is_layered(case, owner, name):
     return is_loose(case, owner, name) or (member.form == "staticmethod" and bool(member.rules))
 
 
-def rule_of(case, cls, verb, *, lost=False, handed_on=True, with_get=False):
+def rule_of(case, cls, verb, *, wrapped=FOUND, handed_on=True, with_get=False):
     """Return what a class asks for at a verb.
 
-    :param lost: whether what opens is lost where it is wrapped in something
+    :param wrapped: whether what opens is found where it is wrapped in something, or is found only where it stands on
+        top, or is lost, or the method is closed
     :param with_get: see ``counting``
     :param handed_on: see ``nearest_chain``
     :raises ContradictionError: if its rules make no sense together
     """
     runs = running(case, cls, verb)
+    if with_get and may_come_to_none(case, cls, verb):
+        runs = defining(case, cls, "head")[0], "head"  # what is said there counts before what is said on get
     counted = counting(case, cls, verb, with_get=with_get)
     said = carried(case, *runs) if runs else ()
-    if not all(makes_sense(carried(case, *each)) for each in counted):
-        raise ContradictionError
-    if lost and runs and (is_loose(case, *runs) or may_come_to_none(case, cls, verb)):
-        opening = []
-    else:
-        opening = [rule for rule in said if rule.kind in OPENING]
+    opening = [rule for rule in said if rule.kind in OPENING]
     closing = [rule for rule in said if rule.kind in CLOSING]
+    if may_come_to_none(case, cls, verb) or (opening and is_loose(case, *runs)):
+        on_top = [rule for rule in opening if rule in case[runs[0]].member(runs[1]).rules]
+        opening = {FOUND: opening, OUTER: on_top}.get(wrapped, [])
+        if runs and is_none(case, *runs):
+            opening = []  # of a head that comes to None nothing runs
+    else:
+        wrapped = FOUND
+    if not all(makes_sense(carried(case, *each)) for each in counted if each != runs) or not makes_sense(
+        [*opening, *closing]
+    ):
+        raise ContradictionError
     others = [rule for each in counted if each != runs for rule in carried(case, *each) if rule.kind in CLOSING]
 
     # A method beats its class; what opens on a class is not inherited.
     access, speaker = "closed", None
     if opening:
         access, speaker = opening[0].kind, runs[0]
-    elif not closing:
+    elif not closing and wrapped != CLOSED:
         here = [rule.kind for rule in on_class(case, cls) if rule.kind in OPENING]
         held = any(rule.kind == "authenticators" for rule in others)  # on a method, which beats the class
         if here and not (here[0] == "optional" and held):
@@ -230,9 +249,16 @@ def is_loose(case, owner, name):
     member = case[owner].member(name)
     if member.form in ("alias", "borrowed"):
         lender, lent = _origin(case, owner, member)
-        unwrapped = member.form == "borrowed" and case[lender].member(lent).form in ("staticmethod", "classmethod")
-        return unwrapped or is_loose(case, lender, lent)
-    return member.form in LOOSE
+        # What Python unwraps, and objects, of which there is one for both classes.
+        unclear = ("staticmethod", "classmethod", *OBJECTS)
+        return (member.form == "borrowed" and kind_of(case, lender, lent) in unclear) or is_loose(case, lender, lent)
+    return member.form in LOOSE or (member.form in OBJECTS and is_lent(case))
+
+
+def is_lent(case):
+    """Return whether an object that can be called is borrowed somewhere."""
+    members = [(each.name, member) for each in case.classes for member in each.members]
+    return any(member.form == "borrowed" and kind_of(case, owner, member.name) in OBJECTS for owner, member in members)
 
 
 def may_be_refused(case, cls, verbs):
@@ -240,7 +266,7 @@ def may_be_refused(case, cls, verbs):
 
     A rule that is hidden in something, or that is on what answers no verb, is in force or is an error.
     """
-    return any(
+    return is_lent(case) or any(
         carried(case, owner, member.name) and (is_loose(case, owner, member.name) or member.name.upper() not in verbs)
         for owner in case.mro(cls)
         for member in case[owner].members
@@ -289,9 +315,9 @@ def readings(case, cls, verb):
     """
     allowed = set()
     unclear = (False, True) if any(may_come_to_none(case, each, verb) for each in case.mro(cls)) else (False,)
-    for lost, handed_on, with_get in itertools.product((False, True), (False, True), unclear):
+    for wrapped, handed_on, with_get in itertools.product((FOUND, OUTER, LOST, CLOSED), (False, True), unclear):
         try:
-            asked = rule_of(case, cls, verb, lost=lost, handed_on=handed_on, with_get=with_get)
+            asked = rule_of(case, cls, verb, wrapped=wrapped, handed_on=handed_on, with_get=with_get)
             allowed.add(asked if asked.access == "public" else replace(asked, chain=chain_of(case, asked)))
         except ContradictionError:
             allowed.add(ERROR)

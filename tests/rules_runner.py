@@ -159,7 +159,10 @@ class Trial:
         if kinds & {"public", "bypass", "optional"}:
             return  # it says so itself
         for verb in self.guarded_verbs(name) & self.guarded_verbs(base):
-            unclear = self.has_two_chains(base, verb)
+            runs = [(reference.running(self.case, each, verb) or ("", ""))[1] for each in (base, name)]
+            if runs == ["head", "get"]:
+                continue  # it says itself that there is no head any more
+            unclear = self.has_two_chains(base, verb) or self.has_two_chains(name, verb)
             for caller in self.callers:
                 # Other authenticators know other callers, and give nobody a role.
                 refusing = (401, 403)
@@ -171,8 +174,14 @@ class Trial:
                     self.differ(name, verb, caller.name, got, f"refused, as by its base {base}: {status}")
 
     def has_two_chains(self, name, verb):
-        """Return whether chains are on a class and on a method: which one a subclass has is said nowhere."""
-        kinds = [rule.kind for each in self.case.mro(name) for rule in reference.on_class(self.case, each)]
+        """Return whether it is said nowhere which of two chains counts in a class and its subclasses.
+
+        That is where they are on a class and on a method, or on a ``head`` that may come to None and on ``get``.
+        """
+        mro = self.case.mro(name)
+        if any(reference.may_come_to_none(self.case, each, verb) for each in mro):
+            return True
+        kinds = [rule.kind for each in mro for rule in reference.on_class(self.case, each)]
         counted = reference.counting(self.case, name, verb)
         within = [rule.kind for each in counted for rule in reference.carried(self.case, *each)]
         return "authenticators" in kinds and "authenticators" in within
