@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard, cast
 
 from .errors import ConfigurationError
 from .statements import SILENCE, Access, Statement, get_statement, instance_dict, merge
-from .written import Written, find_written, is_written_elsewhere
+from .written import Written, find_written, is_opened_elsewhere
 
 #: How many objects are looked at inside of one member. Beyond that, what cannot be told is an error or is closed.
 _MOST_INSIDE = 64
@@ -221,7 +221,7 @@ def _opens(
     carrier = None if statement.written_on is None else statement.written_on()
     if carrier is vars(owner)[name]:
         # A function was copied to be opened. Another object may be that of the class that it was borrowed from.
-        return type(carrier) is FunctionType or not is_written_elsewhere(carrier, owner)
+        return type(carrier) is FunctionType or not is_opened_elsewhere(carrier, owner)
     # A decorator with functools.wraps has it inside, and calls it.
     if any(each.carrier is carrier and each.is_called for each in insides):
         return True

@@ -168,7 +168,7 @@ def _make_decorator(statement: Statement) -> Callable[[_T], _T]:
             refuse_late_rule(target, said, merged)
         written = put_statement(decorated, merged)
         if not isinstance(target, type):
-            write_down(target, decorated, written)
+            write_down(target, decorated, written, opens=statement.access is not None)
         return cast(_T, decorated)
 
     _DECORATORS.add(decorate)

@@ -21,7 +21,7 @@ from .statements import Statement
 _WRITTEN = "__flask_securest_written__"
 
 
-#: In which bodies a rule was written on an object: that is not for the class from which the object was borrowed.
+#: In which bodies an object was opened: that is not for the class from which the object was borrowed.
 _BODIES: weakref.WeakKeyDictionary[Any, list[list[Written]]] = weakref.WeakKeyDictionary()
 
 
@@ -60,12 +60,13 @@ class Written:
         return found
 
 
-def write_down(former: object, target: object, statement: Statement) -> None:
+def write_down(former: object, target: object, statement: Statement, *, opens: bool) -> None:
     """Remember that a rule was written, if that happens in a class body.
 
     :param former: what was decorated
     :param target: what has come of it, which may be a copy
     :param statement: what is said there now
+    :param opens: whether it is the rule that was just written that opens it
     """
     # Of this package are the decorators themselves.
     frame: FrameType | None = sys._getframe(1)
@@ -84,18 +85,19 @@ def write_down(former: object, target: object, statement: Statement) -> None:
     if not (is_direct or is_own):
         return
     written: list[Written] = body.setdefault(_WRITTEN, [])
+    if opens:
+        with contextlib.suppress(TypeError):  # what cannot be referred to weakly, or cannot be hashed
+            _BODIES.setdefault(target, []).append(written)
     for each in written:
         if each.target is former:
             each.put_on(target, statement)
             return
     name = qualname[len(prefix) :] if is_own else None
-    with contextlib.suppress(TypeError):  # what cannot be referred to weakly, or cannot be hashed
-        _BODIES.setdefault(target, []).append(written)
     written.append(Written(target, statement, None if name == "<lambda>" else name))
 
 
-def is_written_elsewhere(target: object, owner: type) -> bool:
-    """Return whether the rule on an object was written in the body of another class, which has borrowed it.
+def is_opened_elsewhere(target: object, owner: type) -> bool:
+    """Return whether an object was opened in the body of another class, which has borrowed it.
 
     :param target: the object
     :param owner: the class

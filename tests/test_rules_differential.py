@@ -121,7 +121,6 @@ def test_what_has_differed_once_gets_what_the_contract_says(name):
     assert not find_differences(DIFFERED[name]), write_case(DIFFERED[name])
 
 
-@pytest.mark.xfail(strict=True, reason="an object is one for both classes, and opened in both")
 def test_what_opens_an_object_that_is_borrowed_does_not_open_it_where_it_closes():
     lent = Member("get", "callable", (Rule("authenticators", ("extra",)),))
     borrowed = Member("get", "borrowed", (Rule("optional"),), source="C0.get")
