@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import FunctionType
-from weakref import WeakSet
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from .errors import ConfigurationError
 from .members import Inside, is_plain, look_inside, members_of, read_member
 from .rules import is_rule
-from .statements import SILENCE, get_statement
-from .written import Written, iterate_owners
+from .statements import COPIED_FROM, SILENCE, get_statement, instance_dict
+from .written import Written, find_written, iterate_owners, take_made
 
 _VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
 
 #: The classes of which no rule is lost.
 _CHECKED: WeakSet[type] = WeakSet()
+
+#: Methods that have lost a rule in the class where they are from, and what is to be said of it.
+_LOST: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def refuse_misplaced_rules(resource: type, find_verbs: Callable[[], Iterable[str]]) -> None:
@@ -69,14 +74,54 @@ def refuse_lost_rules(resource: type) -> None:
     """Raise if a rule was written in the body of a class, or of one of its bases, and cannot be found there.
 
     :param resource: the class
-    :raises ConfigurationError: says which method has lost it, and by what
+    :raises ConfigurationError: says which method has lost it, and by what; or that a method was borrowed which had
     """
     for owner, written in iterate_owners(resource):
         if owner not in _CHECKED:
-            insides = {name: look_inside(member) for name, member in members_of(owner)}
-            for each in written:
-                _refuse_if_lost(owner, each, insides)
+            _refuse_lost_of(owner, written)
             _CHECKED.add(owner)
+    for owner in take_made():
+        if owner not in _CHECKED:
+            _mark_what_has_lost(owner)
+    if _LOST:
+        _refuse_borrowed(resource)
+
+
+def _refuse_lost_of(owner: type, written: list[Written]) -> None:
+    insides = {name: look_inside(member) for name, member in members_of(owner)}
+    for each in written:
+        _refuse_if_lost(owner, each, insides)
+
+
+def _mark_what_has_lost(owner: type) -> None:
+    """Take note of the methods of a class that have lost a rule: another class may borrow them, get = Other.get."""
+    insides = {name: look_inside(member) for name, member in members_of(owner)}
+    for each in find_written(owner):
+        fault = _find_fault(owner, each, insides)
+        for name, found in insides.items() if fault is not None else ():
+            # Which one it was is known of what the body defines; else it may be any that was made elsewhere.
+            qualname = getattr(found[0].carrier, "__qualname__", "")
+            if name == each.name or (each.name is None and not qualname.startswith(f"{owner.__qualname__}.")):
+                with suppress(TypeError):  # what cannot be referred to weakly, or cannot be hashed
+                    _LOST[found[0].carrier] = str(fault)
+
+
+def _find_fault(owner: type, written: Written, insides: dict[str, list[Inside]]) -> ConfigurationError | None:
+    try:
+        _refuse_if_lost(owner, written, insides)
+    except ConfigurationError as error:
+        return error
+    return None
+
+
+def _refuse_borrowed(resource: type) -> None:
+    for owner in resource.__mro__:
+        for name, member in members_of(owner):
+            for inside in look_inside(member):
+                carrier = instance_dict(inside.carrier).get(COPIED_FROM, inside.carrier)
+                with suppress(TypeError):
+                    if carrier in _LOST:
+                        raise ConfigurationError(f"{owner.__qualname__}.{name} is borrowed, and {_LOST[carrier]}")
 
 
 def _refuse_if_lost(owner: type, written: Written, insides: dict[str, list[Inside]]) -> None:

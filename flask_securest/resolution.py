@@ -10,7 +10,7 @@ Two principles explain every line of it:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -134,6 +134,8 @@ def _resolve(resource: type, verb: str, on_classes: list[_Said]) -> Rule:
     if method.statement is SILENCE and not overridden and not on_classes:
         return _CLOSED  # as most are
     itself = _Said(resource, get_statement(resource))
+    if verb == "HEAD" and _head_may_be_none(resource):
+        method = _close_unless_get_is_open(resource, method, on_classes)
 
     if method.statement.access is not None:
         # Within one class a public method of a class with require says so itself, right beside it.
@@ -145,9 +147,6 @@ def _resolve(resource: type, verb: str, on_classes: list[_Said]) -> Rule:
             opened = None  # as if the method had not been overridden: it would close itself
     else:
         opened = None
-    if opened is not None and verb == "HEAD" and _head_may_be_none(resource):
-        # What opens head does not open get, which may run instead.
-        opened = opened if _resolve(resource, "GET", on_classes).access is opened.access else None
 
     requirement = method.statement.requirement
     for said in on_classes + overridden:
@@ -158,6 +157,14 @@ def _resolve(resource: type, verb: str, on_classes: list[_Said]) -> Rule:
     if opened.access is Access.PUBLIC:
         return Rule(Access.PUBLIC, None, NO_REQUIREMENT, opened.reason, opened.source)
     return Rule(Access.OPTIONAL, chain, requirement, None, opened.source)
+
+
+def _close_unless_get_is_open(resource: type, head: _Said, on_classes: list[_Said]) -> _Said:
+    """Return what is said on a head that may come to None: what opens it does not open get, which runs then."""
+    access = head.statement.access
+    if access is None or _resolve(resource, "GET", on_classes).access is access:
+        return head
+    return _Said(head.owner, replace(head.statement, access=None, reason=None))
 
 
 class _Opened(NamedTuple):

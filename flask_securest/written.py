@@ -60,6 +60,24 @@ class Written:
         return found
 
 
+class Body(list[Written]):
+    """Hold the rules that were written in one class body."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Take note of the class, as Python tells each of its members when it is made."""
+        _MADE.append(weakref.ref(owner))
+
+
+#: The classes with rules that nobody has looked at yet: others may borrow their methods.
+_MADE: list[weakref.ref[type]] = []
+
+
+def take_made() -> list[type]:
+    """Return the classes with rules that have been made since this was asked the last time."""
+    made, _MADE[:] = [owner() for owner in _MADE], []
+    return [owner for owner in made if owner is not None]
+
+
 def write_down(former: object, target: object, statement: Statement, *, opens: bool) -> None:
     """Remember that a rule was written, if that happens in a class body.
 
@@ -84,7 +102,7 @@ def write_down(former: object, target: object, statement: Statement, *, opens: b
     # What is decorated by a function that the body calls, such as a factory, need not be meant for this class.
     if not (is_direct or is_own):
         return
-    written: list[Written] = body.setdefault(_WRITTEN, [])
+    written: Body = body.setdefault(_WRITTEN, Body())
     if opens:
         with contextlib.suppress(TypeError):  # what cannot be referred to weakly, or cannot be hashed
             _BODIES.setdefault(target, []).append(written)

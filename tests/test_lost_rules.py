@@ -341,6 +341,38 @@ class TestWhatCannotBeFound:
 
         assert status_of(Lost) == "error"
 
+    @pytest.mark.parametrize("borrow", [lambda each: each, with_wraps, no_wraps, public(reason="for all"), optional])
+    def test_so_is_a_method_that_was_borrowed_from_a_class_where_it_lost_its_rule(self, borrow):
+        class Lender:
+            @by_registry_and_globals
+            @for_admins
+            def get(self):
+                return "in"
+
+        class Borrower(Resource):
+            get = borrow(Lender.get)
+
+        assert status_of(Borrower) == "error"
+
+    def test_so_is_what_a_lender_has_made_of_a_function_from_elsewhere(self):
+        def shared(self):
+            return "in"
+
+        class Lender:
+            get = by_registry_and_globals(for_admins(shared))
+
+            def put(self):
+                return "in"
+
+        class Borrower(Resource):
+            get = Lender.get
+
+        class Other(Resource):
+            put = Lender.put
+
+        assert status_of(Borrower) == "error"
+        assert status_of(Other, "PUT") == 200
+
     def test_what_opens_and_is_hidden_is_an_error(self):
         class Lost(Resource):
             @no_wraps
