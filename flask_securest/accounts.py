@@ -5,6 +5,7 @@ What provider a user comes from decides its origin. Tokens, sessions and keys ca
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
@@ -176,17 +177,38 @@ class KnownAccounts:
         # Weakly: an application that is thrown away, as tests do, must not contradict the next one.
         self._all: WeakSet[Accounts[Any]] = WeakSet()
 
-    def connect(self, accounts: Accounts[Any], what: str) -> None:
+    def connect(self, accounts: Accounts[Any], what: str, *, of_one_userstore: bool = True) -> None:
         """Take note of some more.
 
         :param accounts: those
         :param what: how the error calls what is connected
+        :param of_one_userstore: whether all of them must have the same userstore
         :raises ConfigurationError: they disagree with the others: one name would be two accounts
         """
-        for known in list(self._all):
-            if known is not accounts:
-                _require_agreement(known, accounts, what)
+        fault = self._find_fault(accounts, what, of_one_userstore=of_one_userstore)
+        if fault is not None:
+            # An application of an earlier test may be there until its circle is broken.
+            gc.collect()
+            fault = self._find_fault(accounts, what, of_one_userstore=of_one_userstore)
+        if fault is not None:
+            raise ConfigurationError(fault)
         self._all.add(accounts)
+
+    def _find_fault(self, accounts: Accounts[Any], what: str, *, of_one_userstore: bool) -> str | None:
+        others = [known for known in list(self._all) if known is not accounts]
+        if of_one_userstore and any(known.userstore is not accounts.userstore for known in others):
+            return (
+                f"{what} serves two SecuREST objects with different userstores: a token for an account of one would be "
+                "good for its namesake in the other. Give each its own"
+            )
+        theirs = dict(accounts.providers())
+        for name, provider in (each for known in others for each in known.providers()):
+            if has_accounts(provider) and theirs.get(name, provider) is not provider:
+                return (
+                    f"{what} serves two SecuREST objects, and each has another provider called {name!r}: what is for "
+                    "an account of one would be good for its namesake of the other. Give each its own"
+                )
+        return None
 
     def find_with(self, origin: Origin) -> Accounts[Any] | None:
         """Return those in which accounts of an origin can be looked up; ``None`` if there are none.
@@ -236,25 +258,6 @@ def known_accounts_of(store: object) -> KnownAccounts:
     :param store: the store
     """
     return _OF_STORES.setdefault(store, KnownAccounts())
-
-
-def _require_agreement(one: Accounts[Any], other: Accounts[Any], what: str) -> None:
-    """Raise if two ``SecuREST`` objects disagree on who is who.
-
-    :raises ConfigurationError: says about what
-    """
-    if one.userstore is not other.userstore:
-        raise ConfigurationError(
-            f"{what} serves two SecuREST objects with different userstores: a token for an account of one would be "
-            "good for its namesake in the other. Give each its own"
-        )
-    theirs = dict(other.providers())
-    for name, provider in one.providers():
-        if has_accounts(provider) and theirs.get(name, provider) is not provider:
-            raise ConfigurationError(
-                f"{what} serves two SecuREST objects, and each has another provider called {name!r}: a token for an "
-                "account of one would be good for its namesake of the other. Give each its own"
-            )
 
 
 def _tells_of_credentials(provider: AccountSource) -> bool:

@@ -262,6 +262,14 @@ class TestDisagreement:
         assert "different userstores" in caplog.text
         assert one
 
+    def test_the_applications_of_earlier_tests_do_not_count_although_they_are_circles(self):
+        tokens = TokenAuthenticator(SECRET, store=SimpleTokenstore())
+        for _ in range(3):
+            app = Flask("each")
+            app.api = Api(app)
+            SecuREST(app.api, userstore=new_store(), authentication_providers=[tokens])
+            del app
+
     def test_two_that_agree_may_share_and_one_that_is_gone_does_not_count(self):
         tokens, users = TokenAuthenticator(SECRET), new_store()
         ldap = PasswordAuthenticator(userstore=Directory(), name="ldap")
@@ -335,12 +343,12 @@ class TestOwnersOfKeys:
         issued = keys.issue(owner=User("root"), owner_origin="gone")
         assert service.client.get("/me", headers={"X-API-Key": issued.text}).status_code == 401
 
-    def test_one_keystore_for_two_userstores_is_an_error(self):
-        keys = SimpleKeystore()
-        provider = HeaderApiKeyAuthenticator(keystore=keys)
-        kept = SecuREST(Api(Flask("one")), userstore=new_store(), authentication_providers=[provider])
+    def test_one_keystore_for_two_providers_of_one_name_is_an_error(self):
+        provider = HeaderApiKeyAuthenticator(keystore=SimpleKeystore())
+        ldap = [PasswordAuthenticator(userstore=Directory(), name="ldap") for _ in range(2)]
+        kept = SecuREST(Api(Flask("one")), authentication_providers=[ldap[0], provider])
         with pytest.raises(ConfigurationError, match="the SimpleKeystore of 'api-key' serves two SecuREST objects"):
-            SecuREST(Api(Flask("two")), userstore=new_store(), authentication_providers=[provider])
+            SecuREST(Api(Flask("two")), authentication_providers=[ldap[1], provider])
         assert kept
 
     @pytest.mark.parametrize("origin", ["", "?", 7])

@@ -113,7 +113,9 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
     def connect(self, accounts: Accounts[Any]) -> None:
         """Take note of where accounts live, so that the owners of keys can be looked up there."""
         if self.keystore is not None:
-            self._known.connect(accounts, f"the {type(self.keystore).__name__} of {self.name!r}")
+            what = f"the {type(self.keystore).__name__} of {self.name!r}"
+            # The owner of a key in two APIs is whoever has that name in the userstore of each.
+            self._known.connect(accounts, what, of_one_userstore=False)
 
     def find_credential(self, credential_id: str) -> bool:
         """Return whether a key is still good: registered, or neither revoked nor past its end."""
