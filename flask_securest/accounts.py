@@ -244,7 +244,7 @@ class KnownAccounts:
         return None
 
     def find_userstore(self) -> AbstractUserstore | None:
-        """Return the userstore of the API, as far as that is known."""
+        """Return the userstore of the API, if it is known."""
         return next((accounts.userstore for accounts in list(self._all)), None)
 
 
@@ -253,10 +253,7 @@ _OF_STORES: WeakKeyDictionary[object, KnownAccounts] = WeakKeyDictionary()
 
 
 def known_accounts_of(store: object) -> KnownAccounts:
-    """Return what a tokenstore is connected to.
-
-    :param store: the store
-    """
+    """Return what a tokenstore is connected to."""
     return _OF_STORES.setdefault(store, KnownAccounts())
 
 
@@ -265,9 +262,6 @@ def _tells_of_credentials(provider: AccountSource) -> bool:
 
 
 def has_accounts(provider: AccountSource) -> bool:
-    """Return whether a provider can look up users of its own.
-
-    :param provider: the provider
-    """
+    """Return whether a provider can look up users of its own."""
     finds = type(provider).find_user is not AccountSource.find_user
     return finds or "find_user" in vars(provider) or isinstance(getattr(provider, "userstore", None), AbstractUserstore)
