@@ -108,12 +108,12 @@ def securest_jobs() -> dict[str, Callable[[], Job]]:
     """Return the jobs of flask_securest."""
     keys = HeaderApiKeyAuthenticator("X-API-Key")
     keys.register_key(KEY, "client")
-    tokens = TokenAuthenticator(SECRET_KEY)
-    chain = [PasswordAuthenticator(), tokens, keys]
+    chain = [PasswordAuthenticator(), TokenAuthenticator(SECRET_KEY), keys]
     users = SimpleUserstore([User("alice")])
     opened = public(reason="to measure the guards alone")(type("Opened", (Todo,), {}))
 
     def by_token(userstore: Any) -> Job:
+        tokens = TokenAuthenticator(SECRET_KEY)  # each serves one userstore
         environ = request(authorization=f"Bearer {tokens.generate_auth_token('alice')}")
         return Job(securest(tokens, userstore=userstore), environ)
 
