@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from .errors import ConfigurationError
 from .members import Inside, is_plain, look_inside, members_of, read_member
 from .rules import is_rule
-from .statements import COPIED_FROM, SILENCE, get_statement, instance_dict
+from .statements import COPIED_FROM, SILENCE, get_statement, instance_dict, says_all
 from .written import Written, find_written, iterate_owners, take_made
 
 _VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
@@ -128,7 +128,9 @@ def _refuse_if_lost(owner: type, written: Written, insides: dict[str, list[Insid
     target = written.target
     for name, found in insides.items():
         for each in found:
-            if each.carrier is target or get_statement(each.carrier) is written.statement:
+            said = get_statement(each.carrier)
+            # A decorator may have kept the function and cleared or replaced its attributes: then it says less.
+            if said is written.statement or (each.carrier is target and says_all(said, written.statement)):
                 read_member(owner, name)  # which says what is wrong, if what opens is hidden
                 return
     if target is None and (written.name is None or written.name not in vars(owner)):

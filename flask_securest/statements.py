@@ -156,6 +156,19 @@ def put_statement(target: object, statement: Statement) -> Statement:
     return written
 
 
+def says_all(said: Statement, written: Statement) -> bool:
+    """Return whether a statement says all that another one says, and perhaps more.
+
+    :param said: what is said
+    :param written: what was written
+    """
+    return (
+        said.requirement & written.requirement == said.requirement
+        and written.authenticators in (None, said.authenticators)
+        and written.access in (None, said.access)
+    )
+
+
 def refuse_to_silence(name: str, statements: Iterable[Statement]) -> None:
     """Raise if what is public would silence something that closes it, written elsewhere along the MRO.
 

@@ -298,6 +298,35 @@ class TestWhatCannotBeFound:
 
         assert status_of(Lost) == "error"
 
+    @pytest.mark.parametrize("rule", [for_admins, authenticators("scripted"), public(reason="x"), optional])
+    @pytest.mark.parametrize("change", ["clear", "overwrite"])
+    def test_so_is_a_function_whose_attributes_a_decorator_clears_or_overwrites(self, change, rule):
+        @require(scopes="read")
+        def other(self): ...
+
+        def forget(function):
+            function.__dict__.clear()
+            if change == "overwrite":
+                function.__dict__.update(other.__dict__)
+            return function
+
+        class Lost(Resource):
+            @forget
+            @rule
+            def get(self):
+                return "in"
+
+        assert status_of(Lost) == "error"
+
+    def test_a_rule_that_is_added_before_the_first_request_is_no_loss(self):
+        class More(Resource):
+            @require(scopes="read")
+            def get(self):
+                return "in"
+
+        for_admins(More.get)
+        assert status_of(More) == 403
+
     def test_so_is_a_member_that_was_exchanged_later(self):
         class Lost(Resource):
             @for_admins
