@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from .errors import ConfigurationError
 from .members import Inside, is_plain, look_inside, members_of, read_member
 from .rules import is_rule
-from .statements import COPIED_FROM, SILENCE, get_statement, instance_dict, says_all
+from .statements import COPIED_FROM, SILENCE, get_statement, instance_dict
 from .written import Written, find_written, iterate_owners, take_made
 
 _VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
@@ -126,25 +126,26 @@ def _refuse_borrowed(resource: type) -> None:
 
 def _refuse_if_lost(owner: type, written: Written, insides: dict[str, list[Inside]]) -> None:
     target = written.target
+    is_member = written.name in vars(owner)
     for name, found in insides.items():
-        for each in found:
-            said = get_statement(each.carrier)
-            # A decorator may have kept the function and cleared or replaced its attributes: then it says less.
-            if said is written.statement or (each.carrier is target and says_all(said, written.statement)):
-                read_member(owner, name)  # which says what is wrong, if what opens is hidden
-                return
-    if target is None and (written.name is None or written.name not in vars(owner)):
-        return  # it was deleted on purpose
-    if written.name is not None and written.name not in vars(owner):
-        # Deleted, too, and another class has a copy; unless something that cannot be looked into may have it.
-        if not any(_is_opaque(found) for found in insides.values()):
+        # functools.wraps(get) on delete copies what was written on get: it does not show that get still has it.
+        if any(_carries(each, written, by_copy=name == written.name or not is_member) for each in found):
+            read_member(owner, name)  # which says what is wrong, if what opens is hidden
             return
-        holder = "a member that cannot be looked into"
-    else:
-        replaced = None if written.name is None else vars(owner)[written.name]
+    if written.name is None:
+        holder = "what was made of it"
+    elif is_member:
+        if read_member(owner, written.name).covers(written.statement):
+            return  # what has replaced it asks for the same, such as the last one of several typing.overload
+        replaced = vars(owner)[written.name]
         holder = "another function" if isinstance(replaced, FunctionType) else f"a {type(replaced).__name__}"
-        if written.name is None:
-            holder = "what was made of it"
+        if any(each.carrier is target for each in insides.get(written.name, ())):
+            holder = "a function from which it has been cleared"
+    elif target is None or _is_in_copy(owner, written):
+        return  # it was deleted on purpose
+    else:
+        # Deleted, and alive: what calls it keeps it where nobody can look (CWE-863).
+        holder = "something that keeps it elsewhere"
     lost = written.name or getattr(target, "__name__", "?")
     raise ConfigurationError(
         f"the rule on {owner.__qualname__}.{lost} is lost ({written.statement}): {holder} stands in its place and does "
@@ -152,6 +153,17 @@ def _refuse_if_lost(owner: type, written: Written, insides: dict[str, list[Insid
     )
 
 
-def _is_opaque(found: list[Inside]) -> bool:
-    """Return whether a member may run something that cannot be seen."""
-    return callable(found[0].carrier) and not any(type(each.carrier) is FunctionType for each in found)
+def _carries(inside: Inside, written: Written, *, by_copy: bool) -> bool:
+    """Return whether something inside of a member says what was written."""
+    said = get_statement(inside.carrier)
+    if inside.carrier is written.target:
+        # A decorator may have cleared or overwritten its attributes: the function is there, and not its rule (CWE-863).
+        # What another method merely names by __wrapped__ does not run there.
+        return (inside.is_called or by_copy) and said.covers(written.statement)
+    return by_copy and said is written.statement
+
+
+def _is_in_copy(owner: type, written: Written) -> bool:
+    """Return whether another class that was made of the same body has what was deleted here."""
+    members = (each for copy in find_written(owner).other_owners(owner) for _, each in members_of(copy))
+    return any(inside.carrier is written.target for each in members for inside in look_inside(each))

@@ -72,6 +72,17 @@ class Statement:
         """Return whether it asks for something of the caller."""
         return self.authenticators is not None or bool(self.requirement)
 
+    def covers(self, other: Statement) -> bool:
+        """Return whether this says all that another one says, and maybe more.
+
+        :param other: the other one
+        """
+        return (
+            other.access in (None, self.access)
+            and other.authenticators in (None, self.authenticators)
+            and self.requirement & other.requirement == self.requirement
+        )
+
 
 SILENCE = Statement()
 
@@ -154,19 +165,6 @@ def put_statement(target: object, statement: Statement) -> Statement:
     except (AttributeError, TypeError) as error:
         raise ConfigurationError(f"{target!r} cannot carry a rule: {error}") from error
     return written
-
-
-def says_all(said: Statement, written: Statement) -> bool:
-    """Return whether a statement says all that another one says, and perhaps more.
-
-    :param said: what is said
-    :param written: what was written
-    """
-    return (
-        said.requirement & written.requirement == said.requirement
-        and written.authenticators in (None, said.authenticators)
-        and written.access in (None, said.access)
-    )
 
 
 def refuse_to_silence(name: str, statements: Iterable[Statement]) -> None:

@@ -17,6 +17,9 @@ from typing import Any
 
 from .statements import Statement
 
+#: What code is called that runs in a class body and has a frame of its own.
+_IN_PLACE = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<module>"})
+
 #: In a class body: the rules that have been written in it.
 _WRITTEN = "__flask_securest_written__"
 
@@ -63,10 +66,25 @@ class Written:
 class Body(list[Written]):
     """Hold the rules that were written in one class body."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._owners: list[weakref.ref[type]] = []
+
     def __set_name__(self, owner: type, name: str) -> None:
         """Take note of the class, as Python tells each of its members when it is made."""
-        _MADE.append(weakref.ref(owner))
+        self._owners.append(weakref.ref(owner))
+        _MADE.append(self._owners[-1])
 
+    def other_owners(self, owner: type) -> list[type]:
+        """Return the other classes that have been made of this body, which are copies.
+
+        :param owner: one class
+        """
+        return [each for each in (owner_() for owner_ in self._owners) if each is not None and each is not owner]
+
+
+#: What was written in the body of a class without rules.
+_NOTHING = Body()
 
 #: The classes with rules that nobody has looked at yet: others may borrow their methods.
 _MADE: list[weakref.ref[type]] = []
@@ -92,11 +110,13 @@ def write_down(former: object, target: object, statement: Statement, *, opens: b
         frame = frame.f_back
     is_direct = True
     while frame is not None and not _is_class_body(frame):
-        frame, is_direct = frame.f_back, False
+        # A comprehension, or what the body runs with exec(), is still the body's own text.
+        is_direct = is_direct and frame.f_code.co_name in _IN_PLACE
+        frame = frame.f_back
     if frame is None:
         return
     body = frame.f_locals
-    prefix = f"{body['__qualname__']}."
+    prefix = f"{body.get('__qualname__', frame.f_code.co_name)}."
     qualname = getattr(former, "__qualname__", "")
     is_own = isinstance(qualname, str) and qualname.startswith(prefix) and "." not in qualname[len(prefix) :]
     # What is decorated by a function that the body calls, such as a factory, need not be meant for this class.
@@ -127,21 +147,22 @@ def is_opened_elsewhere(target: object, owner: type) -> bool:
     return bool(bodies) and all(body is not find_written(owner) for body in bodies)
 
 
-def find_written(owner: type) -> list[Written]:
+def find_written(owner: type) -> Body:
     """Return the rules that were written in the body of a class, and not in those of its bases.
 
     :param owner: the class
     """
-    written: list[Written] = vars(owner).get(_WRITTEN, [])
-    return written
+    written: Body | None = vars(owner).get(_WRITTEN)
+    return _NOTHING if written is None else written
 
 
 def _is_class_body(frame: FrameType) -> bool:
+    # Not by __qualname__ and __module__, which a body may delete. What exec() runs is called like a module.
     is_function = frame.f_code.co_flags & (CO_OPTIMIZED | CO_NEWLOCALS)
-    return not is_function and "__qualname__" in frame.f_locals and "__module__" in frame.f_locals
+    return not is_function and not frame.f_code.co_name.startswith("<")
 
 
-def iterate_owners(resource: type) -> Iterator[tuple[type, list[Written]]]:
+def iterate_owners(resource: type) -> Iterator[tuple[type, Body]]:
     """Yield the classes of an MRO in whose bodies rules were written.
 
     :param resource: the class

@@ -5,6 +5,7 @@ import functools
 import importlib
 import sys
 import types
+import typing
 from dataclasses import dataclass
 
 import pytest
@@ -313,6 +314,54 @@ class TestWhatCannotBeFound:
         class Lost(Resource):
             @forget
             @rule
+            def get(self):
+                return "in"
+
+        assert status_of(Lost) == "error"
+
+    def test_a_copy_of_the_statement_on_another_method_does_not_show_that_the_first_has_it(self):
+        class Lost(Resource):
+            @for_admins
+            def get(self):
+                return "in"
+
+            @functools.wraps(get)
+            def delete(self):
+                return "in"
+
+            get = by_copy(get)
+
+        assert status_of(Lost) == "error"
+
+    def test_a_method_that_was_deleted_and_is_kept_elsewhere_is_an_error(self):
+        class Lost(Resource):
+            @for_admins
+            def _get(self):
+                return "in"
+
+            REGISTRY["kept"] = _get
+            del _get
+
+            def get(self):
+                return REGISTRY["kept"](self)
+
+        assert status_of(Lost) == "error"
+
+    def test_rules_in_a_comprehension_of_the_body_are_written_down(self):
+        def shared(self):
+            return "in"
+
+        class Lost(Resource):
+            get, put = (by_registry_and_globals(for_admins(each)) for each in (shared, shared))
+
+        assert status_of(Lost) == "error"
+
+    def test_a_body_that_deletes_its_name_is_one(self):
+        class Lost(Resource):
+            del __qualname__  # noqa: F821
+
+            @by_registry
+            @for_admins
             def get(self):
                 return "in"
 
@@ -684,6 +733,22 @@ class TestFalseAlarms:
 
         assert status_of(Between, user=None) == 401
         assert status_of(Between) == 403
+
+    def test_the_last_one_of_several_overloads(self):
+        class Overloaded(Resource):
+            @typing.overload
+            @for_admins
+            def get(self, name: str): ...
+
+            @typing.overload
+            @for_admins
+            def get(self, name: int): ...
+
+            @for_admins
+            def get(self, name=None):
+                return "in"
+
+        assert status_of(Overloaded) == 403
 
     def test_a_property_with_a_setter(self):
         class Settable(Resource):
