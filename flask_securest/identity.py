@@ -58,7 +58,8 @@ def _freeze(value: Any) -> Any:
     return tuple(map(_freeze, value)) if isinstance(value, (list, tuple)) else value
 
 
-_NO_CLAIMS = Claims({})
+#: Of most credentials.
+NO_CLAIMS = Claims({})
 
 
 def require_origin(origin: object) -> Origin:
@@ -128,7 +129,7 @@ class Identity:
     response_headers: Collection[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
     tradable: bool = field(default=True, kw_only=True)
     origin: str | Literal[Unset.UNSET] | None = field(default=UNSET, kw_only=True)
-    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, kw_only=True, repr=False, hash=False)
+    claims: Mapping[str, Any] = field(default_factory=lambda: NO_CLAIMS, kw_only=True, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         """Check what a provider has said: a mistake here would be a caller with the wrong rights."""

@@ -51,6 +51,8 @@ def read_identity(said: object, name: str, provider: AccountSource, origin: Orig
     if not isinstance(said, Identity):
         return Identity(require_user(said), name, origin=origin)
     given = said.origin
+    if given is None and provider.looks_up_accounts and said.provider == name:
+        return said  # as most tokens say
     if given is UNSET:
         given = origin
     elif isinstance(given, str) and given != origin and (said.app_name is not None or not provider.looks_up_accounts):

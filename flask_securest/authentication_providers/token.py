@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request
 from ..accounts import Accounts, KnownAccounts, known_accounts_of
 from ..checks import require_list, require_name, require_seconds, require_type
 from ..errors import BadCredentialsError, ExpiredCredentialsError
-from ..identity import UNSET, Identity, Origin, Unset
+from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
 from ..jwts.format import is_jwt
 from ..models import UserModel, limit_scopes
 from ..signals import refresh_token_reused, send
@@ -196,7 +196,7 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
             app_name=claims.username if claims.is_app else claims.key and claims.key.app_name,
             expires_at=expires_at,
             origin=origin,
-            claims=claims.more,
+            claims=claims.more or NO_CLAIMS,
         )
 
     def challenge(self, realm: str, error: str | None = None) -> str:
