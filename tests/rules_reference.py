@@ -192,7 +192,7 @@ def rule_of(case, cls, verb, *, wrapped=FOUND, handed_on=True, with_get=False):
     if may_come_to_none(case, cls, verb) or (opening and is_loose(case, *runs)):
         on_top = [rule for rule in opening if rule in case[runs[0]].member(runs[1]).rules]
         opening = {FOUND: opening, OUTER: on_top}.get(wrapped, [])
-        if runs and is_none(case, *runs):
+        if verb == "HEAD" and runs and runs[1] == "head" and is_none(case, *runs):
             opening = []  # of a head that comes to None nothing runs
     else:
         wrapped = FOUND
