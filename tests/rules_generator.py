@@ -104,7 +104,9 @@ class _Maker:
         if self.loose and kind > 0.85:
             return self.loose_member(verb, functions)
         form = self.dice.choice(EXACT_FORMS)
-        if verb == "head" and self.chance(0.2):
+        if verb == "head" and self.chance(0.3):
+            if self.loose and self.chance(0.5):
+                return Member(verb, "nothing", inner=self.rules(0.3, opening=0.7))
             form = "none"
         if form in ("none", "callable"):
             return Member(verb, form, self.rules(0.3, opening=self.opening) if form == "callable" else ())
