@@ -20,7 +20,7 @@ from .statements import SILENCE, Access, Statement, get_statement, instance_dict
 from .written import Written, find_written, is_opened_elsewhere
 
 #: How many objects are looked at inside of one member. Beyond that, what cannot be told is an error or is closed.
-_MOST_INSIDE = 64
+_MOST_INSIDE = 256
 
 #: The modules of the classes that every Resource inherits from.
 _OF_EVERYBODY = ("builtins", "flask.views", "flask_restful")
@@ -63,8 +63,6 @@ def read_member(owner: type, name: str) -> Statement:
     label = f"{owner.__qualname__}.{name}"
     written = find_written(owner)
     insides = look_inside(member)
-    # What is defined elsewhere has not been written down here. If there is one function only, it is what runs.
-    alone = sum(type(each.carrier) is FunctionType and each.is_called for each in insides[1:]) == 1
     said = SILENCE
     for each in insides:
         statement = get_statement(each.carrier)
@@ -77,8 +75,8 @@ def read_member(owner: type, name: str) -> Statement:
                     "rule on top, or give the decorator functools.wraps"
                 )
             statement = replace(statement, access=None, reason=None)
-        if each.is_shown or alone or _is_written(each.carrier, written):
-            said = _add(said, statement, label)
+        # What closes is in force wherever it is inside: whether the member calls it cannot be told.
+        said = _add(said, statement, label)
     return said
 
 
@@ -166,8 +164,9 @@ def _open_hidden(each: Any) -> list[Any]:
         return list(_PARTIAL_ARGS(each))
     if not (callable(each) or hasattr(type(each), "__get__")):
         return []
-    attributes = islice(instance_dict(each).items(), _MOST_INSIDE)
-    return [*_read_slots(each), *(value for name, value in attributes if name != "__wrapped__")]
+    attributes = [value for name, value in instance_dict(each).items() if name != "__wrapped__"]
+    # Not what an application has in its dicts, such as the views of others.
+    return [value for value in (*_read_slots(each), *attributes) if callable(value) or hasattr(type(value), "__get__")]
 
 
 def _open_named(each: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from .errors import ConfigurationError
 from .members import Inside, is_plain, look_inside, members_of, read_member
@@ -15,9 +15,6 @@ from .statements import COPIED_FROM, SILENCE, get_statement, instance_dict
 from .written import Written, find_written, iterate_owners, take_made
 
 _VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "trace", "connect"})
-
-#: The classes of which no rule is lost.
-_CHECKED: WeakSet[type] = WeakSet()
 
 #: Methods that have lost a rule in the class where they are from, and what is to be said of it.
 _LOST: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -77,12 +74,9 @@ def refuse_lost_rules(resource: type) -> None:
     :raises ConfigurationError: says which method has lost it, and by what; or that a method was borrowed which had
     """
     for owner, written in iterate_owners(resource):
-        if owner not in _CHECKED:
-            _refuse_lost_of(owner, written)
-            _CHECKED.add(owner)
+        _refuse_lost_of(owner, written)
     for owner in take_made():
-        if owner not in _CHECKED:
-            _mark_what_has_lost(owner)
+        _mark_what_has_lost(owner)
     if _LOST:
         _refuse_borrowed(resource)
 

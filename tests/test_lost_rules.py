@@ -55,6 +55,17 @@ def with_wraps(function):
     return inner
 
 
+def with_a_log(log):
+    def decorate(function):
+        def inner(*args, **kwargs):
+            log("called")
+            return function(*args, **kwargs)
+
+        return inner
+
+    return decorate
+
+
 REGISTRY = {}
 
 
@@ -259,6 +270,82 @@ class TestDescriptors:
             post = functools.partialmethod(for_admins(lambda self, number: "in"), 1)
 
         assert status_of(Hidden, "POST") == 403
+
+    @pytest.mark.parametrize("above", [no_wraps, lambda function: with_a_log(print)(function)])
+    def test_a_helper_of_the_application_under_another_decorator(self, above):
+        def admins_only(function):
+            return for_admins(no_wraps(function))
+
+        def shared(self):
+            return "in"
+
+        class Lender(Resource):
+            @for_admins
+            @no_wraps
+            def get(self):
+                return "in"
+
+        class Hidden(Resource):
+            @above
+            @admins_only
+            def get(self):
+                return "in"
+
+            put = above(for_admins(shared))
+            post = above(Lender.get)
+
+        assert [status_of(Hidden, verb) for verb in ("GET", "PUT", "POST")] == [403] * 3
+
+    def test_a_function_among_many_others(self):
+        def shared(self):
+            return "in"
+
+        protected = for_admins(shared)
+
+        def among(function):
+            others = [(lambda number: lambda: number)(number) for number in range(100)]  # noqa: B023
+            return lambda *args: (others, function(*args))[1]
+
+        class Hidden(Resource):
+            get = among(protected)
+
+        assert status_of(Hidden) == 403
+
+    def test_a_member_that_is_exchanged_between_setting_up_and_the_first_request(self):
+        class Hidden(Resource):
+            @for_admins
+            def get(self):
+                return "in"
+
+        app = Flask("lost")
+        api = Api(app)
+        SecuREST(api, authentication_providers=[Scripted(SOMEBODY)])
+        api.add_resource(Hidden, "/it")
+        Hidden.get = by_registry(Hidden.get)
+        assert app.test_client().get("/it").status_code == 500
+
+    def test_a_view_of_the_application_that_a_decorator_knows_is_nobodys_rule(self):
+        app = Flask("lost")
+        api = Api(app)
+        securest = SecuREST(api, authentication_providers=[Scripted(SOMEBODY)])
+
+        @app.get("/admin")
+        @securest.protect
+        @for_admins
+        def admin():
+            return "in"
+
+        def knows(function):
+            return lambda *args: (app, function(*args))[1]
+
+        class Open(Resource):
+            @knows
+            def get(self):
+                return "in"
+
+        api.add_resource(Open, "/it")
+        client = app.test_client()
+        assert (client.get("/it").status_code, client.get("/admin").status_code) == (200, 403)
 
     def test_a_rule_on_the_call_of_an_object(self):
         class Callable:
