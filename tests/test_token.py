@@ -3,13 +3,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from helpers import ALICE, SECRET_KEY, bearer, make_userstore, new_who, secured, show
-from itsdangerous import TimestampSigner
 from itsdangerous.encoding import base64_encode
 
 from flask_securest import User, current_identity, current_user
 from flask_securest.authentication_providers import TokenAuthenticator
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import ConfigurationError, ExpiredCredentialsError
+from flask_securest.signed_tokens import Signer
 from flask_securest.testing import make_request
 from flask_securest.userstores import SimpleUserstore
 
@@ -30,7 +30,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return datetime.fromtimestamp(Clock.now, tz)
 
-    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: Clock.now)
+    monkeypatch.setattr(Signer, "get_timestamp", lambda self: Clock.now)
     monkeypatch.setattr("flask_securest.answers.datetime", Frozen)
     return Clock
 
@@ -98,7 +98,7 @@ PAYLOADS = ["", "not json", "[]", "{}", "null", "1", '{"sub":7,"exp":9999999999}
 PAYLOADS += ['{"sub":"alice"}', '{"sub":"alice","exp":"9999999999"}', '{"sub":"alice","exp":true}', "\xff"]
 
 
-@pytest.mark.parametrize("payload", [base64_encode(payload.encode("latin-1")) for payload in PAYLOADS] + [b"!!"])
+@pytest.mark.parametrize("payload", [payload.encode("latin-1") for payload in PAYLOADS])
 def test_a_payload_of_ours_that_is_none_is_wrong_and_no_bug(payload):
     provider = TokenAuthenticator(SECRET_KEY)
     token = provider._signers._own.sign(payload).decode()
