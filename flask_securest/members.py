@@ -91,7 +91,7 @@ def members_of(owner: type) -> Iterator[tuple[str, Any]]:
         if name.startswith("__") or _is_a(member, _NO_METHODS):
             continue
         # Flask-RESTful puts a function of its own on each class, which has the Api inside.
-        if type(member) is not FunctionType or member.__globals__.get("__name__") != "flask_restful":
+        if name != "mediatypes" or getattr(member, "__module__", None) != "flask_restful":
             yield name, member
 
 
@@ -158,8 +158,8 @@ def _open_hidden(each: Any) -> list[Any]:
     if _is_a(each, FunctionType):
         cells = [content for cell in each.__closure__ or () for content in _read_cell(cell)]
         return [*cells, *(each.__defaults__ or ()), *(each.__kwdefaults__ or {}).values()]
-    if _is_a(each, _CONTAINERS):
-        return list(islice(each.values() if _is_a(each, dict) else each, _MOST_INSIDE))
+    if type(each) in _CONTAINERS:  # and not one of the application's own, which may do anything when it is read
+        return list(islice(each.values() if type(each) is dict else each, _MOST_INSIDE))
     if _is_a(each, functools.partial):
         return list(_PARTIAL_ARGS(each))
     if not (callable(each) or hasattr(type(each), "__get__")):

@@ -127,6 +127,9 @@ class Owners:
         if api is None and len({id(each) for each in found.apis}) == 1:
             api = found.apis[0]
         resource = self._find_resource(endpoint, function, found, api)
+        if found.has_lost_rule and isinstance(resource, type):
+            # One in decorators = [...], or in Api(decorators=...), that comes by way of a helper (CWE-863).
+            fault = f"a decorator of the view {endpoint!r} puts a rule on it, with no effect: decorate the class"
         view = self._make_view(endpoint, api, _choose_guard(guards), resource, fault)
         for protection in (found.protection, *found.outputs):
             if protection is not None:

@@ -27,13 +27,12 @@ def refuse_misplaced_rules(resource: type, find_verbs: Callable[[], Iterable[str
     :param find_verbs: returns the verbs that its URLs have besides those of the class
     :raises ConfigurationError: one does
     """
-    for place in ("decorators", "method_decorators"):
-        found = getattr(resource, place, None)
-        lists = list(found.values()) if isinstance(found, Mapping) else [found]
-        if any(is_rule(each) for decorators in lists if isinstance(decorators, Iterable) for each in decorators):
-            raise ConfigurationError(
-                f"{resource.__qualname__}.{place} has a rule, which has no effect there: decorate the class"
-            )
+    found = getattr(resource, "method_decorators", None)
+    lists = list(found.values()) if isinstance(found, Mapping) else [found]
+    if any(is_rule(each) for decorators in lists if isinstance(decorators, Iterable) for each in decorators):
+        raise ConfigurationError(
+            f"{resource.__qualname__}.method_decorators has a rule, which has no effect there: decorate the class"
+        )
     verbs = _VERBS | {verb.lower() for verb in getattr(resource, "methods", None) or ()}
     misplaced = list(_find_misplaced(resource, verbs))
     if misplaced:

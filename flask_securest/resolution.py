@@ -15,10 +15,19 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError
-from .members import read_member
+from .members import look_inside, read_member
 from .placement import refuse_lost_rules, refuse_misplaced_rules
 from .requirement import NO_REQUIREMENT, Requirement
-from .statements import SILENCE, Access, Authenticator, Statement, get_statement, refuse_to_silence
+from .statements import (
+    PROTECTION_MARK,
+    SILENCE,
+    Access,
+    Authenticator,
+    Statement,
+    get_statement,
+    instance_dict,
+    refuse_to_silence,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +66,21 @@ class ProtectedFunction:
     protection: Any
 
     def refuse_lost_rules(self) -> None:
-        """Raise if ``public`` or ``optional`` stands above ``@app.route``: what it has made is never called.
+        """Raise if a rule is where it cannot be in force.
 
-        :raises ConfigurationError: one does
+        :raises ConfigurationError: ``public`` or ``optional`` stands above ``@app.route``: what it has made is never
+            called; or a decorator hides one
         """
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        known = {id(each) for each in self.carriers}
+        for carrier in (each.carrier for each in look_inside(self.function)):
+            is_other_view = PROTECTION_MARK in instance_dict(carrier)
+            if get_statement(carrier) is not SILENCE and id(carrier) not in known and not is_other_view:
+                raise ConfigurationError(
+                    f"the rule on {getattr(carrier, '__qualname__', repr(carrier))} is lost inside of {name}: put it "
+                    "on top, or give the decorator that stands above it functools.wraps"
+                )
         if any(all(copy is not each for each in self.protection.registered) for copy in self.protection.copies):
-            name = getattr(self.function, "__qualname__", repr(self.function))
             raise ConfigurationError(
                 f"public or optional stands above @app.route of {name}: it is not in force, nor is what stands above "
                 "it. Put them below"

@@ -52,6 +52,7 @@ class Settings:
         key = tuple((name, id(provider)) for name, provider in providers)
         chain = chains.get(key)
         if chain is None:
+            self.accounts.is_settled = True
             for _, provider in providers:
                 provider.connect(self.accounts)
             chain = chains[key] = Chain(providers, userstore)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -17,7 +18,7 @@ from werkzeug.local import LocalProxy
 from .guard import GuardedView
 from .protecting import Protection, is_protecting
 from .resolution import ProtectedFunction
-from .statements import PROTECTION_MARK
+from .statements import PROTECTION_MARK, SILENCE, get_statement
 from .wrapper import VIEW_MARK, is_wrapper
 
 #: On what the ``output`` of an attached Api has returned: the Api.
@@ -38,6 +39,7 @@ class Trace:
     :param inner: the classes and functions behind what it calls
     :param unguarded: those of them that are View classes, and that no guard of ours stands in front of
     :param outputs: what it calls of an Api's ``output`` that is guarded there
+    :param has_lost_rule: whether there is a rule on what decorates a view that is made of a View class
     :param is_cut: whether it is no plain function, and calls more than can be looked at
     """
 
@@ -48,6 +50,7 @@ class Trace:
     inner: list[object] = field(default_factory=list)
     unguarded: list[type] = field(default_factory=list)
     outputs: list[Protection] = field(default_factory=list)
+    has_lost_rule: bool = False
     is_cut: bool = False
 
     @property
@@ -80,7 +83,20 @@ def trace(function: Any) -> Trace:
             found.apis.append(api)
             if found.api is None and id(each) in wrapped:
                 found.api = api
+    protections = found.outputs if found.view_class is None else [*found.outputs, found.protection]
+    inside = (_functions_behind(each.function) for each in protections if each is not None)
+    found.has_lost_rule = any(map(_is_ruled, chain(seen, *inside)))
     return found
+
+
+def _is_ruled(function: Any) -> bool:
+    """Return whether there is a rule on a function that calls what has been made of a View class."""
+    if get_statement(function) is SILENCE or is_protecting(function):
+        return False
+    return any(
+        _has_code_of(each, View.as_view) or (is_protecting(each) and each.__dict__[PROTECTION_MARK].api is not None)
+        for each in _functions_behind(function)
+    )
 
 
 def _read(function: Any, found: Trace) -> Api | None:

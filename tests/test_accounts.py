@@ -1,5 +1,7 @@
 """Two stores that both know ``root`` lend each other nothing: tokens, sessions, refreshing, listing and ending."""
 
+import json
+
 import pytest
 from flask import Flask
 from flask_restful import Api, Resource
@@ -262,6 +264,30 @@ class TestDisagreement:
         assert "different userstores" in caplog.text
         assert one
 
+    @pytest.mark.parametrize("first", [True, False])
+    def test_a_userstore_may_be_set_after_the_authenticator_was_registered(self, first):
+        tokens, users = TokenAuthenticator(SECRET), new_store()
+        kept = []
+        for _ in range(2):
+            app = Flask("each")
+            api = Api(app)
+            api.add_resource(Me, "/me")
+            securest = SecuREST(api, userstore=users if first and not kept else None, authentication_providers=[tokens])
+            kept.append(securest)
+            securest.userstore = users
+            assert app.test_client().get("/me", headers=bearer(tokens.generate_auth_token("root"))).status_code == 200
+
+    def test_that_one_api_has_none_is_an_error_once_it_has_answered(self, caplog):
+        tokens, clients, kept = TokenAuthenticator(SECRET), [], []
+        for users in (new_store(), None):
+            app = Flask("each")
+            api = Api(app)
+            api.add_resource(Me, "/me")
+            kept.append(SecuREST(api, userstore=users, authentication_providers=[tokens]))
+            clients.append(app.test_client())
+        assert [client.get("/me").status_code for client in clients] == [401, 500]
+        assert "different userstores" in caplog.text
+
     def test_the_applications_of_earlier_tests_do_not_count_although_they_are_circles(self):
         tokens = TokenAuthenticator(SECRET, store=SimpleTokenstore())
         for _ in range(3):
@@ -373,6 +399,14 @@ class TestClaims:
     def test_what_is_no_mapping_of_names_is_an_error(self, claims):
         with pytest.raises(TypeError, match="claims must be a mapping"):
             TokenAuthenticator(SECRET).generate_auth_token("a", claims=claims)
+
+    def test_they_have_as_many_levels_as_can_be_read_wherever_the_reader_is(self):
+        """JSON gives up where calls are deep: what was written with few calls behind it might be read with many."""
+        deep = {"a": json.loads("[" * 17 + "]" * 17)}
+        with pytest.raises(ValueError, match="at most 16 levels"):
+            TokenAuthenticator(SECRET).generate_auth_token("a", claims=deep)
+        service = Service()
+        assert service.tokens.generate_auth_token("root", claims={"a": json.loads("[" * 15 + "]" * 15)})
 
     @pytest.mark.parametrize("claims", [{"a": object()}, {"a": float("nan")}, {"a": {1, 2}}, {"a": "x" * 3000}])
     def test_what_json_cannot_say_or_a_header_cannot_hold_is_an_error(self, claims):

@@ -23,6 +23,7 @@ FLOORS = {
     "models": 1,
     "identity": 2,
     "accounts": 3,
+    "known_accounts": 4,
     "origins": 4,
     "passwords": 1,
     "current": 3,

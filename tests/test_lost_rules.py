@@ -324,6 +324,35 @@ class TestDescriptors:
         Hidden.get = by_registry(Hidden.get)
         assert app.test_client().get("/it").status_code == 500
 
+    @pytest.mark.parametrize("kind", [dict, list])
+    def test_what_an_application_has_in_containers_of_its_own_is_not_read(self, kind):
+        class Lazy(kind):
+            def __iter__(self):
+                raise RuntimeError("working outside of application context")
+
+            values = __iter__
+
+        lazy = Lazy()
+
+        class Open(Resource):
+            @public(reason="to test")
+            def get(self, known=lazy):
+                return {}
+
+        app = Flask("lost")
+        api = Api(app)
+        SecuREST(api, authentication_providers=[Scripted(SOMEBODY)])
+        api.add_resource(Open, "/")
+        assert app.test_client().get("/").status_code == 200
+
+    @pytest.mark.parametrize("outer", [lambda function: function, no_wraps], ids=["found", "hidden"])
+    def test_a_rule_inside_of_what_is_protected_is_an_error(self, outer, caplog):
+        app = Flask("lost")
+        securest = SecuREST(app, authentication_providers=[Scripted(SOMEBODY)])
+        app.add_url_rule("/", view_func=outer(securest.protect(no_wraps(for_admins(lambda: "in")))))
+        assert app.test_client().get("/", headers={"X-Scripted": "x"}).status_code == 500
+        assert "is lost inside of" in caplog.text
+
     def test_a_view_of_the_application_that_a_decorator_knows_is_nobodys_rule(self):
         app = Flask("lost")
         api = Api(app)

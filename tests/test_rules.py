@@ -1,10 +1,12 @@
 import functools
 
 import pytest
-from flask_restful import Resource
+from flask import Flask
+from flask.views import MethodView
+from flask_restful import Api, Resource, marshal_with
 from helpers import ALICE, BOB, KEY, Scripted, api_key, bearer, chain_of_three, new_who, secured, show, with_key
 
-from flask_securest import USE_DEFAULT, Identity, User, authenticators, optional, public, require
+from flask_securest import USE_DEFAULT, Identity, SecuREST, User, authenticators, optional, public, require
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, TokenAuthenticator
 from flask_securest.errors import ConfigurationError
 from flask_securest.resolution import resolve_rule
@@ -43,6 +45,11 @@ def rule_of(resource, verb="GET"):
 def statuses(resource, *headers, verb="GET", **options):
     client = secured(resource, **options)[0].test_client()
     return [client.open(f"/{resource.__name__.lower()}", method=verb, headers=each).status_code for each in headers]
+
+
+def hiding(function):
+    """Return a function around another one, which does not say so."""
+    return lambda *args, **kwargs: function(*args, **kwargs)
 
 
 open_to_all = public(reason="anybody may")
@@ -536,8 +543,26 @@ def test_the_census_lists_what_every_method_asks_for_and_where_that_is_written()
 
 class TestWhereARuleHasNoEffect:
     def test_a_rule_among_the_decorators_of_the_view_is_told(self):
-        with pytest.raises(ConfigurationError, match="decorators has a rule, which has no effect there"):
+        with pytest.raises(ConfigurationError, match="puts a rule on it, with no effect: decorate the class"):
             secured(cls(get=method(), decorators=[for_admins]))
+
+    @pytest.mark.parametrize(
+        "decorator",
+        [lambda view: for_admins(view), lambda view: for_admins(hiding(view)), lambda view: hiding(for_admins(view))],
+        ids=["by a helper", "around a decorator that hides the view", "inside of one"],
+    )
+    @pytest.mark.parametrize("place", ["of the class", "of the Api", "of a protected View"])
+    def test_nor_has_one_that_a_helper_among_the_decorators_puts_there(self, decorator, place):
+        app = Flask(__name__)
+        api = Api(app, decorators=[decorator] if place == "of the Api" else [])
+        securest = SecuREST(app, authentication_providers=[HeaderApiKeyAuthenticator()])
+        decorators = [] if place == "of the Api" else [decorator]
+        with pytest.raises(ConfigurationError, match="no effect|hides which Resource it is"):
+            if place == "of a protected View":
+                view = type("Page", (MethodView,), {"get": answer, "decorators": decorators})
+                app.add_url_rule("/", view_func=securest.protect(view).as_view("page"))
+            else:
+                api.add_resource(cls(get=method(), decorators=decorators), "/")
 
     @pytest.mark.parametrize(
         "members",
@@ -547,8 +572,9 @@ class TestWhereARuleHasNoEffect:
             {"_get": method(for_admins), "get": functools.partialmethod(answer)},
             {"get": answer, "helper": staticmethod(method(for_admins))},
             {"get": answer, "helper": method(open_to_all)},
+            {"get": answer, "_find": for_admins(marshal_with({})(answer))},
         ],
-        ids=["helper", "dispatch_request", "partialmethod", "staticmethod", "public"],
+        ids=["helper", "dispatch_request", "partialmethod", "staticmethod", "public", "marshalled"],
     )
     def test_a_rule_on_a_method_that_answers_no_verb_is_told(self, members):
         with pytest.raises(ConfigurationError, match="has a rule and answers no verb"):

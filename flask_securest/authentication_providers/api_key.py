@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from ..accounts import Accounts, KnownAccounts
+from ..accounts import Accounts
 from ..checks import require_name, require_type
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
@@ -19,6 +19,7 @@ from ..identity import UNSET, Identity
 from ..keystores.abstract import AbstractKeystore
 from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
+from ..known_accounts import KnownAccounts
 from ..models import User, UserModel, limit_scopes
 from ..userstores.abstract import AbstractUserstore
 from ..uses import UseRecorder

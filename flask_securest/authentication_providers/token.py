@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from werkzeug.wrappers import Request
 
-from ..accounts import Accounts, KnownAccounts, known_accounts_of
+from ..accounts import Accounts
 from ..checks import require_list, require_name, require_seconds, require_type
 from ..errors import BadCredentialsError, ExpiredCredentialsError
 from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
 from ..jwts.format import is_jwt
+from ..known_accounts import KnownAccounts, known_accounts_of
 from ..models import UserModel, limit_scopes
 from ..signals import refresh_token_reused, send
 from ..signed_tokens import Claims, Signers

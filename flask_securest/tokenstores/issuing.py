@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
-from ..accounts import KnownAccounts
 from ..authentication_providers.headers import MAX_CREDENTIALS_BYTES
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import UNKNOWN_ORIGIN, Identity, Origin, Unset
+from ..known_accounts import KnownAccounts
 from ..models import UserModel, scopes_of
 from ..signed_tokens import Signers
 from ..userstores.abstract import AbstractUserstore

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 from ..identity import Identity
 from ..models import collect_names
 
+#: How deep the claims of a token may be.
+_MOST_LEVELS = 16
+
 #: How long the claims of a token may be, in characters of JSON: what else it says must find a place in a header, too.
 _MOST_CLAIMS = 2048
 
@@ -51,10 +54,21 @@ def require_claims(claims: Mapping[str, Any] | None) -> Mapping[str, Any]:
         written = json.dumps(dict(claims), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"claims must be what JSON can say: {error}") from None
+    if _has_more_levels(claims, _MOST_LEVELS):
+        # Whoever reads the token may be deep in calls, where JSON gives up sooner than here.
+        raise ValueError(f"claims must have at most {_MOST_LEVELS} levels of lists and mappings")
     if len(written) > _MOST_CLAIMS:
         raise ValueError(f"claims of {len(written)} characters are too many for a header; at most {_MOST_CLAIMS}")
     read: Mapping[str, Any] = json.loads(written)
     return read
+
+
+def _has_more_levels(value: object, levels: int) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return isinstance(value, (list, tuple)) and (
+        levels == 0 or any(_has_more_levels(each, levels - 1) for each in value)
+    )
 
 
 def require_held(scopes: Collection[str], held: Collection[str] | None, who: str) -> frozenset[str]:

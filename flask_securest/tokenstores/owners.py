@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ..accounts import KnownAccounts
 from ..current import get_caller
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin, Unset, require_origin
+from ..known_accounts import KnownAccounts
 from ..models import User, UserModel
 from ..signed_tokens import Claims, KeyOfToken
 from ..userstores.abstract import AbstractUserstore
