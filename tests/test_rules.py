@@ -557,7 +557,7 @@ class TestWhereARuleHasNoEffect:
         api = Api(app, decorators=[decorator] if place == "of the Api" else [])
         securest = SecuREST(app, authentication_providers=[HeaderApiKeyAuthenticator()])
         decorators = [] if place == "of the Api" else [decorator]
-        with pytest.raises(ConfigurationError, match="no effect|hides which Resource it is"):
+        with pytest.raises(ConfigurationError, match=r"no effect|hides which Resource it is"):
             if place == "of a protected View":
                 view = type("Page", (MethodView,), {"get": answer, "decorators": decorators})
                 app.add_url_rule("/", view_func=securest.protect(view).as_view("page"))

@@ -96,9 +96,8 @@ def test_what_else_is_signed_with_the_same_key_is_no_token():
 
 PAYLOADS = ["", "not json", "[]", "{}", "null", "1", '{"sub":7,"exp":9999999999}', '{"sub":"","exp":9999999999}']
 PAYLOADS += ['{"sub":"alice","exp":9999999999,"claims":{"a":' + "[" * 5000 + "]" * 5000 + "}}"]
-PAYLOADS += [
-    '{"sub":"alice","exp":9999999999,%s}' % odd for odd in ('"sid":["a"]', '"sid":"\\ud800"', '"key":[{},[],7]')
-]
+ODD = ['"sid":["a"]', '"sid":"\\ud800"', '"key":[{},[],7]']
+PAYLOADS += ['{"sub":"alice","exp":9999999999,' + odd + "}" for odd in ODD]
 PAYLOADS += ['{"sub":"alice"}', '{"sub":"alice","exp":"9999999999"}', '{"sub":"alice","exp":true}', "\xff"]
 
 
