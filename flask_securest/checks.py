@@ -9,7 +9,7 @@ from typing import Any
 from .errors import ConfigurationError
 
 #: A century: what is meant to be for ever.
-_MOST_SECONDS = 100 * 366 * 24 * 3600
+MOST_SECONDS = 100 * 366 * 24 * 3600
 
 
 def require_type(value: object, expected: type, what: str) -> None:
@@ -94,8 +94,20 @@ def require_seconds(seconds: object, what: str) -> int:
     :param what: how the error calls it
     :raises ConfigurationError: it is not
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, int):
-        raise ConfigurationError(f"{what} must be a whole number, not {seconds!r}")
-    if not 0 < seconds <= _MOST_SECONDS:
-        raise ConfigurationError(f"{what} must be from 1 to {_MOST_SECONDS}, not {seconds}")
-    return seconds
+    return require_whole(seconds, what, 1, MOST_SECONDS)
+
+
+def require_whole(value: object, what: str, least: int, most: int) -> int:
+    """Return ``value`` if it is a whole number within limits.
+
+    :param value: the argument
+    :param what: how the error calls it
+    :param least: the least that it may be
+    :param most: the most that it may be
+    :raises ConfigurationError: it is not
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{what} must be a whole number, not {value!r}")
+    if not least <= value <= most:
+        raise ConfigurationError(f"{what} must be from {least} to {most}, not {value}")
+    return value

@@ -34,10 +34,24 @@ request_authenticated = _signals.signal("request-authenticated")
 #: get ``request`` and ``identity``, with its ``credential_id``, ``replaced_at`` and ``expires_at``.
 replaced_credentials_used = _signals.signal("replaced-credentials-used")
 
-#: A refresh token was used a second time: it has been stolen, or the one that took its place has. The session has been
-#: ended. The sender is the :class:`~flask_securest.authentication_providers.TokenAuthenticator`. Receivers get
-#: ``session``.
+#: Tokens were issued. The sender is the :class:`~flask_securest.authentication_providers.TokenAuthenticator`. Receivers
+#: get ``username``, ``origin``, ``scopes``, and ``session``, which is ``None`` where there is no store.
+tokens_issued = _signals.signal("tokens-issued")
+
+#: A session got new tokens for its refresh token. The sender is the authenticator. Receivers get ``session`` and
+#: ``scopes``, what the new access token is limited to.
+tokens_refreshed = _signals.signal("tokens-refreshed")
+
+#: A refresh token was used a second time: it has been stolen, or the one that took its place has; or a client has
+#: refreshed twice at once. The sender is the authenticator. Receivers get ``session``, and ``ended``: whether it has
+#: been ended, as it is unless that was within ``refresh_grace_seconds``.
 refresh_token_reused = _signals.signal("refresh-token-reused")
+
+#: Sessions have ended before their time. The sender is the authenticator. Receivers get ``username``, ``origin``,
+#: ``count``, ``session_id``, which is ``None`` if all of the account have ended, and ``reason``: ``"log-out"``,
+#: ``"log-out everywhere"``, ``"ended by its user"``, ``"ended by an operator"``, ``"too many"``, ``"idle"``,
+#: ``"refresh token reused"``, ``"account disabled"`` or ``"account changed"`` (another password, or gone).
+sessions_ended = _signals.signal("sessions-ended")
 
 #: A request was refused. ``verdict.status`` is what it was answered with.
 request_refused = _signals.signal("request-refused")

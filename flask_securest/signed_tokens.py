@@ -42,7 +42,8 @@ class Signer:
     """
 
     def __init__(self, secret_keys: list[bytes], salt: bytes) -> None:
-        self.secret_keys = [hmac.digest(key, salt, "sha256") for key in secret_keys]
+        # What is signed is added to a copy: to begin with the key takes a third of the time.
+        self._begun = [hmac.new(hmac.digest(key, salt, "sha256"), digestmod="sha256") for key in secret_keys]
 
     def get_timestamp(self) -> int:
         """Return the time, in seconds since 1970."""
@@ -62,7 +63,7 @@ class Signer:
 
         :param token: the text
         """
-        return _sign(self.secret_keys[-1], token)
+        return _sign(self._begun[-1], token)
 
     def verify_signature(self, token: bytes, secret: bytes) -> bool:
         """Return whether this is the signature of a text.
@@ -75,11 +76,13 @@ class Signer:
         :param secret: the signature
         """
         # A list: a generator has a frame of its own, which costs more than the comparison.
-        return any([hmac.compare_digest(_sign(password, token), secret) for password in self.secret_keys])  # noqa: C419
+        return any([hmac.compare_digest(_sign(begun, token), secret) for begun in self._begun])  # noqa: C419
 
 
-def _sign(password: bytes, token: bytes) -> bytes:
-    return _encode(hmac.digest(password, token, "sha256"))
+def _sign(begun: hmac.HMAC, token: bytes) -> bytes:
+    signing = begun.copy()
+    signing.update(token)
+    return _encode(signing.digest())
 
 
 def _encode(token: bytes) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -15,13 +16,13 @@ from .checks import require_type
 from .current import get_caller
 from .errors import AuthorizationError, BadCredentialsError, ConfigurationError
 from .extension import SecuREST
-from .identity import UNSET, Identity, Origin
+from .identity import Identity
 from .logs import get_logger
 from .rules import authenticators, public
+from .tokenstores.keeping import SessionKeeper
 from .tokenstores.limits import Tokens
 from .tokenstores.models import Session
 from .tokenstores.owners import UntradableError
-from .tokenstores.sessions import is_same_account
 
 _log = get_logger(__name__)
 
@@ -44,6 +45,7 @@ def add_token_resources(
     log_out: str | None = "/tokens/current",
     log_out_everywhere: str | None = "/tokens",
     sessions: str | None = "/tokens",
+    end_session: str | None = "/tokens/<string:session_id>",
 ) -> None:
     """Add Resources to an Api with which clients get tokens, and users end them.
 
@@ -58,6 +60,7 @@ def add_token_resources(
     :param log_out: ``DELETE``, for the bearer of a token: ends its session
     :param log_out_everywhere: ``DELETE``: ends all sessions of the caller
     :param sessions: ``GET``: the sessions of the caller
+    :param end_session: ``DELETE``: ends one of them, by its id
     :raises ConfigurationError: an argument of the wrong type
     """
     require_type(api, Api, "api")
@@ -66,18 +69,21 @@ def add_token_resources(
     tokens.connect(securest.accounts)
     methods: dict[str, dict[str, Callable[..., Answer]]] = {}
     wanted = [(issue, "post", _make_issue(tokens))]
-    if tokens.store is not None:
+    if tokens.sessions is not None:
         wanted += [
             (refresh, "post", _make_refresh(securest, tokens)),
-            (log_out, "delete", _make_log_out(tokens)),
-            (log_out_everywhere, "delete", _make_log_out_everywhere(tokens)),
-            (sessions, "get", _make_list(tokens)),
+            (log_out, "delete", _make_log_out(tokens, tokens.sessions)),
+            (log_out_everywhere, "delete", _make_log_out_everywhere(tokens.sessions)),
+            (sessions, "get", _make_list(tokens.sessions)),
+            (end_session, "delete", _make_end_session(tokens.sessions)),
         ]
+        if end_session is not None and "session_id>" not in end_session:
+            raise ConfigurationError(f'end_session must be a path with "<string:session_id>", not {end_session!r}')
     for path, verb, method in wanted:
         if path is not None and methods.setdefault(path, {}).setdefault(verb, method) is not method:
             raise ConfigurationError(f"two of the token Resources have {verb.upper()} {path}: give one another path")
     for path, members in methods.items():
-        name = f"{tokens.name}{path}".replace("/", "-").replace(".", "-")
+        name = re.sub(r"<(?:[^<>:]*:)?([^<>]*)>", r"\1", f"{tokens.name}{path}").replace("/", "-").replace(".", "-")
         api.add_resource(type("TokenResource", (Resource,), dict(members)), path, endpoint=name)
 
 
@@ -113,50 +119,61 @@ def _make_refresh(securest: SecuREST, tokens: TokenAuthenticator) -> Callable[..
         credentials = _read_fields()
         if credentials is None or credentials.get("grant_type", "refresh_token") != "refresh_token":
             return _refuse("invalid_request")
-        token = credentials.get("refresh_token")
-        if not isinstance(token, str):
+        token, scope = credentials.get("refresh_token"), credentials.get("scope")
+        if not isinstance(token, str) or not isinstance(scope, (str, type(None))):
             return _refuse("invalid_request")
         try:
-            return _describe_tokens(tokens.refresh_tokens(token, securest.userstore))
+            scopes = None if scope is None else scope.split()
+            return _describe_tokens(tokens.refresh_tokens(token, securest.userstore, scopes=scopes))
         except BadCredentialsError as error:
             _log.info("refused to refresh a token for %r: %s", request.remote_addr, error)
             return _refuse("invalid_grant")
+        except ValueError:
+            return _refuse("invalid_scope")  # RFC 6749, section 6: no more than was granted
 
     return post
 
 
-def _make_log_out(tokens: TokenAuthenticator) -> Callable[..., Answer]:
+def _make_log_out(tokens: TokenAuthenticator, sessions: SessionKeeper) -> Callable[..., Answer]:
     @authenticators(tokens)
     def delete(self: Resource) -> Answer:
         identity, _ = get_caller()
-        if identity is not None and identity.credential_id is not None and tokens.store is not None:
-            tokens.store.end_session(identity.credential_id)
+        if identity is not None:
+            sessions.log_out(identity)
         return "", 204, _HEADERS
 
     return delete
 
 
-def _make_log_out_everywhere(tokens: TokenAuthenticator) -> Callable[..., Answer]:
+def _make_log_out_everywhere(sessions: SessionKeeper) -> Callable[..., Answer]:
     def delete(self: Resource) -> Answer:
-        tokens.store.end_sessions(*_require_unlimited_user())  # type: ignore[union-attr]  # there is one
+        sessions.end_all_of(_require_unlimited_user())
         return "", 204, _HEADERS
 
     return delete
 
 
-def _make_list(tokens: TokenAuthenticator) -> Callable[..., Answer]:
+def _make_list(sessions: SessionKeeper) -> Callable[..., Answer]:
     def get(self: Resource) -> Answer:
-        own = tokens.store.list_sessions(*_require_unlimited_user())  # type: ignore[union-attr]  # there is one
-        identity = cast(Identity, get_caller().identity)
-        current = identity.credential_id
-        alive = (each for each in own if is_same_account(each.password_mark, each.origin, identity.user))
-        return [_describe_session(session, current) for session in alive], 200, _HEADERS
+        identity = _require_unlimited_user()
+        alive = sessions.list_of(identity)
+        return [_describe_session(session, identity.credential_id) for session in alive], 200, _HEADERS
 
     return get
 
 
-def _require_unlimited_user() -> tuple[str, Origin]:
-    """Return the account of the user who is calling: its name, and where it lives.
+def _make_end_session(sessions: SessionKeeper) -> Callable[..., Answer]:
+    def delete(self: Resource, session_id: str) -> Answer:
+        if not sessions.end_own(_require_unlimited_user(), session_id):
+            # Whether it is somebody else's, or nobody's, is not told.
+            return {"message": "There is no such session"}, 404, _HEADERS
+        return "", 204, _HEADERS
+
+    return delete
+
+
+def _require_unlimited_user() -> Identity:
+    """Return the user who is calling.
 
     :raises AuthorizationError: it is an application, which may have the name of a user; or it has credentials that are
         limited to scopes: a token to read with must not log its user out everywhere
@@ -164,8 +181,7 @@ def _require_unlimited_user() -> tuple[str, Origin]:
     identity, _ = get_caller()
     if identity is None or identity.app_name is not None or identity.scopes is not None:
         raise AuthorizationError("sessions are for users themselves, and not for limited credentials")
-    # The name alone would be that of a namesake in another store, too (CWE-863).
-    return identity.user.username, None if identity.origin is UNSET else identity.origin
+    return identity
 
 
 def _read_fields() -> dict[str, Any] | None:

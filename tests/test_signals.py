@@ -14,9 +14,9 @@ from flask_securest.tokenstores import SimpleTokenstore
 from flask_securest.userstores import SimpleUserstore
 
 
-def test_a_receiver_that_raises_does_not_make_the_detection_of_reuse_a_500(monkeypatch, caplog):
-    monkeypatch.setattr("flask_securest.tokenstores.sessions.REUSE_GRACE_SECONDS", -1)
-    tokens = TokenAuthenticator("a secret key of the tests, long enough", store=SimpleTokenstore())
+def test_a_receiver_that_raises_does_not_make_the_detection_of_reuse_a_500(caplog):
+    store = SimpleTokenstore()
+    tokens = TokenAuthenticator("a secret key of the tests, long enough", store=store, refresh_grace_seconds=0)
     users = SimpleUserstore([User("ann", FAST.hash("pw"))])
     app, api, securest = secured(providers=[PasswordAuthenticator(password_hasher=FAST), tokens], userstore=users)
     add_token_resources(api, securest, tokens)
@@ -25,7 +25,7 @@ def test_a_receiver_that_raises_does_not_make_the_detection_of_reuse_a_500(monke
     second = client.post("/tokens/refresh", json={"refresh_token": first}).json["refresh_token"]
     heard = []
 
-    def alarm(sender, session):
+    def alarm(sender, session, ended):
         heard.append(session.username)
         raise RuntimeError("a receiver of the application")
 

@@ -10,7 +10,6 @@ import pytest
 from flask import request
 from helpers import ALICE, BOB, FAST, SECRET_KEY, api_key, basic, make_userstore, new_who, secured, with_key
 from passlib.hash import sha256_crypt
-from servers.postgresql import postgresql
 from servers.redis import PASSWORD, redis
 
 from flask_securest import User, current_identity
@@ -25,18 +24,6 @@ from flask_securest.tokenstores.redis import RedisTokenstore
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import SimpleUserstore
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
-
-
-@pytest.fixture(scope="module")
-def postgresql_server():
-    with postgresql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis_server():
-    with redis() as server:
-        yield server
 
 
 class TestSimpleTokenstore(TokenstoreContract):
@@ -121,8 +108,8 @@ def store(request, tmp_path):
     return RedisTokenstore(request.getfixturevalue("redis_server").new_url())
 
 
-def make_api(store, users=None, providers=(), **paths):
-    tokens = TokenAuthenticator(SECRET_KEY, store=store)
+def make_api(store, users=None, providers=(), options=None, **paths):
+    tokens = TokenAuthenticator(SECRET_KEY, store=store, **options or {})
     chain = [api_key(app_name="alice"), PasswordAuthenticator(password_hasher=FAST), tokens, *providers]
     app, api, securest = secured(new_who(), providers=chain, userstore=users or make_userstore())
     add_token_resources(api, securest, tokens, **paths)
@@ -183,13 +170,13 @@ class TestTheLifeOfASession:
         third = refresh(self.client, second)
         heard = []
 
-        def hear(sender, session):
-            heard.append((sender, session.username))
+        def hear(sender, session, ended):
+            heard.append((sender, session.username, ended))
 
         with refresh_token_reused.connected_to(hear):
             stolen = refresh(self.client, first)
         assert (stolen.status_code, stolen.json) == (400, {"error": "invalid_grant"})
-        assert heard == [(self.tokens, "alice")]
+        assert heard == [(self.tokens, "alice", True)]
         assert refresh(self.client, third).status_code == 400
         assert [self.status(answer) for answer in (first, second, third)] == [401] * 3
 
@@ -203,7 +190,8 @@ class TestTheLifeOfASession:
     def test_after_a_moment_it_is_a_theft(self, monkeypatch):
         first = self.log_in()
         refresh(self.client, first)
-        monkeypatch.setattr("flask_securest.tokenstores.sessions.REUSE_GRACE_SECONDS", -1)
+        later = self.store.now() + timedelta(seconds=5)
+        monkeypatch.setattr(self.store, "now", lambda: later)
         assert refresh(self.client, first).status_code == 400
         assert self.status(first) == 401
 

@@ -14,18 +14,17 @@ from werkzeug.wrappers import Request
 
 from ..accounts import Accounts
 from ..checks import require_list, require_name, require_seconds, require_type
-from ..errors import BadCredentialsError, ExpiredCredentialsError
+from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
 from ..jwts.format import is_jwt
 from ..known_accounts import KnownAccounts, known_accounts_of
 from ..models import UserModel, limit_scopes
-from ..signals import refresh_token_reused, send
 from ..signed_tokens import Claims, Signers
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.issuing import Issuer
+from ..tokenstores.keeping import SessionKeeper, read_limits
 from ..tokenstores.limits import Tokens
 from ..tokenstores.owners import find_account
-from ..tokenstores.sessions import ReusedError
 from ..userstores.abstract import AbstractUserstore
 from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
@@ -56,6 +55,14 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
     :param header: a header that carries the bare token, instead of ``Authorization: Bearer``
     :param store: where sessions are kept
     :param session_seconds: how long a session may be refreshed, in whole seconds
+    :param max_sessions: how many sessions an account may have: with one more, the oldest ends. ``None`` for no limit
+    :param idle_seconds: after how many seconds a session ends that nobody uses, from 120 on, for uses are written down
+        once a minute; ``None`` for never
+    :param refresh_grace_seconds: for how long a refresh token that has just been used is refused without ending the
+        session, from 0 to 300: a client that refreshes twice at the same moment is no thief. So long a thief's use goes
+        on, too; :data:`~flask_securest.signals.refresh_token_reused` is sent in any case.
+    :param audience: where the tokens are good, for example ``"https://api.example.com"``: what was made for another
+        audience, or for none, is refused, although the secret key is the same
     :param name: how the provider is called in rules, identities and logs
     :raises ConfigurationError: an empty key, or an argument of the wrong type
     """
@@ -72,6 +79,10 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         header: str | None = None,
         store: AbstractTokenstore | None = None,
         session_seconds: int = 30 * 24 * 3600,
+        max_sessions: int | None = None,
+        idle_seconds: int | None = None,
+        refresh_grace_seconds: int = 5,
+        audience: str | None = None,
         name: str = "token",
     ) -> None:
         self.expires_in_seconds = require_seconds(expires_in_seconds, "expires_in_seconds")
@@ -84,17 +95,26 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         if store is not None:
             require_type(store, AbstractTokenstore, "store")
         self.store = store
+        if store is None and (max_sessions is not None or idle_seconds is not None):
+            raise ConfigurationError("max_sessions and idle_seconds need sessions: give TokenAuthenticator(store=...)")
+        limits = read_limits(max_sessions, idle_seconds, refresh_grace_seconds)
+        #: What lists and ends sessions; ``None`` without a store.
+        self.sessions = None if store is None else SessionKeeper(store, self, limits)
         self._uses = None if store is None else UseRecorder(store)
         # itsdangerous wants its keys oldest first, and signs with the last one. The other way round new tokens would
         # be signed with the very key that is being retired.
         keys = [*reversed(require_list(fallback_secret_keys, "fallback_secret_keys")), secret_key]
-        self._signers = Signers(keys, _SALT)
+        # In the salt, and not in the payload: what was made for another audience was not even signed with our keys.
+        # Staging's tokens must not be good in production where both have the same secret key (RFC 8725, section 3.9).
+        suffix = b"" if audience is None else b".for." + require_name(audience, "audience").encode()
+        self._signers = Signers(keys, _SALT + suffix)
         self._known = KnownAccounts()
         self._issuer = Issuer(
             self._signers,
-            None if store is None else Signers(keys, _REFRESH_SALT),
-            store,
+            None if store is None else Signers(keys, _REFRESH_SALT + suffix),
+            self.sessions,
             self._known,
+            sender=self,
             expires_in_seconds=self.expires_in_seconds,
             session_seconds=self.session_seconds,
         )
@@ -154,20 +174,20 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         """
         return self._issuer.issue(user, scopes, origin, None, client=client, refreshable=self.store is not None)
 
-    def refresh_tokens(self, token: str, userstore: AbstractUserstore | None) -> Tokens:
+    def refresh_tokens(
+        self, token: str, userstore: AbstractUserstore | None, *, scopes: Collection[str] | None = None
+    ) -> Tokens:
         """Return new tokens for a refresh token, which is good no more.
 
         :param token: the refresh token, as it was sent
         :param userstore: the users of the API
+        :param scopes: what the new access token is to be limited to; ``None`` for all that the session has
         :raises BadCredentialsError: it is not good, or not any more
+        :raises ValueError: the session has not these scopes; the refresh token is still good
         :raises ConfigurationError: there is no store; or no userstore, which knows whether the user is still there
         :raises BackendError: a store cannot tell now
         """
-        try:
-            return self._issuer.refresh(token, userstore)
-        except ReusedError as error:
-            send(refresh_token_reused, self, session=error.session)
-            raise
+        return self._issuer.refresh(token, userstore, scopes)
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the user that the token was issued to."""
@@ -178,16 +198,11 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         claims = self._signers.read(token)
         expires_at = self._end_of(claims)
         session_id = claims.session_id
-        session = None
-        if self.store is not None:
-            session = None if session_id is None else self.store.get_session(session_id)
-            if session is None:
-                raise BadCredentialsError("a token whose session has ended, or that has none")
+        session = None if self.sessions is None else self.sessions.find(session_id)
         user, origin = find_account(claims, session, userstore, self._known)
-        if session is not None and self._uses is not None and self.store is not None:
+        if session is not None and self.sessions is not None and self._uses is not None:
             if not user.active:
-                # It has ended, and does not begin again when the user is enabled.
-                self.store.end_session(session.id)
+                self.sessions.end_disabled(session)
             self._uses.record(session.id)
         return Identity(
             user,

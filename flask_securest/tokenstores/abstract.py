@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 
 from ..identity import Origin
 from .models import Session
@@ -46,6 +46,16 @@ class AbstractTokenstore(ABC):
         :returns: whether it was replaced
         :raises BackendError: the store cannot be written now
         """
+
+    def now(self) -> datetime:
+        """Return the time by the store's own clock, which is the same for all workers; aware, in whole seconds.
+
+        Write it for a store that is shared by several machines: their clocks may be a minute apart. By default it is
+        that of this machine.
+
+        :raises BackendError: the store cannot tell now
+        """
+        return datetime.now(timezone.utc).replace(microsecond=0)
 
     @abstractmethod
     def end_session(self, session_id: str) -> bool:

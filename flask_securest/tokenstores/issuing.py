@@ -12,13 +12,15 @@ from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import UNKNOWN_ORIGIN, Identity, Origin, Unset
 from ..known_accounts import KnownAccounts
 from ..models import UserModel, scopes_of
+from ..signals import send, tokens_issued, tokens_refreshed
 from ..signed_tokens import Signers
 from ..userstores.abstract import AbstractUserstore
-from .abstract import AbstractTokenstore
+from .keeping import SessionKeeper
 from .limits import Tokens, limit_to_caller, require_claims, require_held
 from .models import Session
 from .owners import Owner, find_owner
-from .sessions import make_session, mark_of, refresh_session
+from .refreshing import refresh_session
+from .sessions import make_session, mark_of
 
 
 class Issuer:
@@ -26,8 +28,9 @@ class Issuer:
 
     :param signers: sign access tokens
     :param refresh_signers: sign refresh tokens; ``None`` where there are none
-    :param store: where sessions are kept
+    :param keeper: keeps sessions; ``None`` where there are none
     :param known: where accounts live
+    :param sender: the authenticator, which signals are sent by
     :param expires_in_seconds: how long an access token is good for
     :param session_seconds: how long a session may be refreshed
     """
@@ -36,15 +39,17 @@ class Issuer:
         self,
         signers: Signers,
         refresh_signers: Signers | None,
-        store: AbstractTokenstore | None,
+        keeper: SessionKeeper | None,
         known: KnownAccounts,
         *,
+        sender: object,
         expires_in_seconds: int,
         session_seconds: int,
     ) -> None:
+        self._sender = sender
         self._signers = signers
         self._refresh_signers = refresh_signers
-        self._store = store
+        self._keeper = keeper
         self._known = known
         self._expires_in_seconds = expires_in_seconds
         self._session_seconds = session_seconds
@@ -84,7 +89,7 @@ class Issuer:
         expires_at = self._find_end(caller, self._session_seconds if refreshable else self._expires_in_seconds)
         session, secret = None, None
         mark = None if owner.user is None or owner.is_app else mark_of(owner.user)
-        if self._store is not None:
+        if self._keeper is not None:
             session, secret = make_session(
                 owner.username,
                 owner.origin,
@@ -95,8 +100,10 @@ class Issuer:
                 refreshable=refreshable,
             )
         auth = self._sign(owner, limited, session, expires_at, mark, more)
-        if session is not None and self._store is not None:
-            self._store.add_session(session)
+        if session is not None and self._keeper is not None:
+            self._keeper.begin(session)
+        told = {"username": owner.username, "origin": owner.origin, "scopes": limited, "session": session}
+        send(tokens_issued, self._sender, **told)
         return Tokens(*auth, secret and self._sign_refresh_token(secret, owner.origin), limited)
 
     def _find_end(self, caller: Identity | None, seconds: int) -> datetime:
@@ -106,17 +113,18 @@ class Issuer:
             return end
         return min(end, caller.expires_at).replace(microsecond=0)
 
-    def refresh(self, token: str, userstore: AbstractUserstore | None) -> Tokens:
+    def refresh(self, token: str, userstore: AbstractUserstore | None, scopes: Collection[str] | None) -> Tokens:
         """Return new tokens for a refresh token, which is good no more.
 
         :param token: the refresh token, as it was sent
         :param userstore: the users of the API
-        :raises ReusedError: it was used before; its session has been ended
+        :param scopes: what the access token is to be limited to; ``None`` for all that the session has
         :raises BadCredentialsError: it is not good, or not any more
+        :raises ValueError: the session has not these scopes; the refresh token is still good
         :raises ConfigurationError: there is no store; or no userstore, which knows whether the user is still there
         :raises BackendError: a store cannot tell now
         """
-        if self._store is None or self._refresh_signers is None:
+        if self._keeper is None or self._refresh_signers is None:
             raise ConfigurationError("TokenAuthenticator has no store: there are no sessions to refresh")
         credentials = token.encode("utf-8", "surrogatepass")
         if len(credentials) > MAX_CREDENTIALS_BYTES:
@@ -134,11 +142,12 @@ class Issuer:
                 )
             return self._known.look_up(session.origin, session.username, userstore)
 
-        session, user, token = refresh_session(self._store, api_key, find)
+        session, user, token, wanted = refresh_session(self._keeper, api_key, find, scopes)
         owner = Owner(session.username, session.origin, user, is_app=False, key=None)
-        auth = self._sign(owner, session.scopes, session, session.expires_at, mark_of(user), {})
-        scopes = None if session.scopes is None else frozenset(session.scopes)
-        return Tokens(*auth, self._sign_refresh_token(token, session.origin), scopes)
+        auth = self._sign(owner, wanted, session, session.expires_at, mark_of(user), {})
+        limited = None if wanted is None else frozenset(wanted)
+        send(tokens_refreshed, self._sender, session=session, scopes=limited)
+        return Tokens(*auth, self._sign_refresh_token(token, session.origin), limited)
 
     def _sign(
         self,

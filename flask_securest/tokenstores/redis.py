@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -127,6 +127,11 @@ class RedisTokenstore(AbstractTokenstore):
         arguments: list[Any] = [expected.hex(), refresh_digest.hex(), int(at.timestamp())]
         asked = (partial(self._redis.eval, _REFRESH, 1, each.of(session_id), *arguments) for each in self._both)
         return any(map(self._ask, asked))
+
+    def now(self) -> datetime:
+        """Return the time by Redis' clock."""
+        seconds, _ = self._ask(self._redis.time)
+        return datetime.fromtimestamp(seconds, timezone.utc)
 
     def end_session(self, session_id: str) -> bool:
         """End a session."""

@@ -1,43 +1,18 @@
-"""The life of a session: it begins with a log-in, is refreshed, and ends."""
+"""What a session is made of, and whether the account that it was made for is still the same."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-from collections.abc import Callable, Collection
-from dataclasses import replace
-from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
+from collections.abc import Collection
+from datetime import datetime, timezone
 
-from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, Origin
-from ..keystores.format import digest_of, find_key_id, make_key
-from ..models import UserModel, limit_scopes
-from .abstract import AbstractTokenstore
+from ..keystores.format import make_key
+from ..models import UserModel
 from .models import Session
 
 #: What refresh tokens begin with. They are written like API keys: a typo costs no look-up, and a scanner finds them.
 REFRESH_PREFIX = "refresh"
-
-#: For how long a refresh token that has just been used is refused without ending the session, in seconds: a client that
-#: refreshes twice at the same moment is no thief.
-REUSE_GRACE_SECONDS = 5
-
-
-class Refreshed(NamedTuple):
-    """Hold a session that has been refreshed, its user, and the new refresh token, which nobody keeps here."""
-
-    session: Session
-    user: UserModel
-    refresh_token: str
-
-
-class ReusedError(BadCredentialsError):
-    """Say that a refresh token was used a second time, and that its session has been ended."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__("a refresh token that was used before: its session has been ended")
-        self.session = session
 
 
 def make_session(
@@ -73,49 +48,6 @@ def make_session(
         refresh_digest=secret.digest if refreshable else None,
     )
     return session, secret.text if refreshable else None
-
-
-def refresh_session(store: AbstractTokenstore, token: bytes, find: Callable[[Session], UserModel | None]) -> Refreshed:
-    """Give a session a new refresh token in place of the one that was sent.
-
-    :param store: where the session is kept
-    :param token: the refresh token; it is known to have been made by us
-    :param find: returns the account of a session as it is now; ``None`` if it is gone
-    :raises ReusedError: the token was used before; the session has been ended (RFC 9700, section 4.14.2)
-    :raises BadCredentialsError: it is no refresh token of ours, its session has ended, or its user is gone, disabled,
-        or has another password by now
-    :raises BackendError: a store cannot tell now
-    """
-    session_id = find_key_id(token)
-    session = None if session_id is None or not token.startswith(b"refresh_") else store.get_session(session_id)
-    if session is None or session.refresh_digest is None:
-        raise BadCredentialsError("a refresh token of no session")
-    digest = digest_of(token)
-    if not hmac.compare_digest(session.refresh_digest, digest):
-        _refuse_former(store, session, digest)
-    user = find(session)
-    if user is None or not user.active or not is_same_account(session.password_mark, session.origin, user):
-        store.end_session(session.id)
-        raise BadCredentialsError("a refresh token of a user that is gone, disabled, or has another password by now")
-    secret = make_key(REFRESH_PREFIX, session.id)
-    if not store.refresh_session(session.id, expected=digest, refresh_digest=secret.digest, at=now()):
-        raise BadCredentialsError("a refresh token that was used a moment ago")
-    return Refreshed(replace(session, scopes=limit_scopes(session.scopes, user)), user, secret.text)
-
-
-def _refuse_former(store: AbstractTokenstore, session: Session, digest: bytes) -> None:
-    """Raise, for the refresh token is not the one that is good now.
-
-    :raises ReusedError: it was used before, by whom it was stolen from, or by the thief: it cannot be told which
-    :raises BadCredentialsError: it was used a moment ago
-    """
-    former, at = session.former_refresh_digest, session.refreshed_at
-    # Other processes' clocks may be a little ahead of this one's.
-    recently = at is not None and abs(now() - at) <= timedelta(seconds=REUSE_GRACE_SECONDS)
-    if recently and former is not None and hmac.compare_digest(former, digest):
-        raise BadCredentialsError("a refresh token that was used a moment ago")
-    store.end_session(session.id)
-    raise ReusedError(session)
 
 
 def is_same_account(mark: str | None, origin: Origin, user: UserModel) -> bool:

@@ -47,6 +47,10 @@ class SQLAlchemyTokenstore(SQLStore, AbstractTokenstore):
         """Replace the refresh token of a session, if it is still the one that is expected."""
         return self._write(lambda each: self._tables.refresh(each, session_id, expected, refresh_digest, at))
 
+    def now(self) -> datetime:
+        """Return the time by the database's clock, where that is another machine's."""
+        return self._database.read(self._tables.now)
+
     def end_session(self, session_id: str) -> bool:
         """End a session."""
         return self._write(lambda connection: self._tables.end(connection, session_id))

@@ -57,6 +57,14 @@ _BY_ID = sa.union_all(*(sa.select(*table.c).where(table.c.id == sa.bindparam("id
 _BY_ID_OF_BEFORE = sa.select(*_OF_BEFORE).where(_OWN.c.id == sa.bindparam("id"))
 
 
+#: How databases tell the time, in seconds since 1970. SQLite has the clock of this machine.
+_CLOCKS = {
+    "postgresql": "SELECT floor(extract(epoch FROM clock_timestamp()))",
+    "mysql": "SELECT unix_timestamp()",
+    "mariadb": "SELECT unix_timestamp()",
+}
+
+
 class SessionTable:
     """Keep sessions in tables of our own. They may still be those of the release before: the columns tell."""
 
@@ -113,6 +121,12 @@ class SessionTable:
             for table in self._tables(connection)
         )
         return any(connection.execute(statement).rowcount == 1 for statement in statements)
+
+    def now(self, connection: Connection) -> datetime:
+        """Return the time by the clock of the database; of this machine, if the database does not tell."""
+        query = _CLOCKS.get(connection.dialect.name)
+        seconds = _now() if query is None else int(connection.scalars(sa.text(query)).one())
+        return datetime.fromtimestamp(seconds, timezone.utc)
 
     def end(self, connection: Connection, session_id: str) -> bool:
         """End a session."""
