@@ -20,6 +20,7 @@ from flask_securest.signals import refresh_token_reused
 from flask_securest.testing import TokenstoreContract
 from flask_securest.token_resources import add_token_resources
 from flask_securest.tokenstores import SimpleTokenstore
+from flask_securest.tokenstores.models import Session
 from flask_securest.tokenstores.redis import RedisTokenstore
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import SimpleUserstore
@@ -629,3 +630,61 @@ def _wait_until(condition, seconds=20):
 def test_a_wrong_password_gets_no_token():
     client, _, _ = make_api(SimpleTokenstore())
     assert client.post("/tokens", headers=basic("alice", "wrong")).status_code == 401
+
+
+class TestSessionsInMemory:
+    """They have a bound, and no call walks over those of others."""
+
+    def make(self, number, *, username="ann", seconds=3600):
+        now = datetime.now(timezone.utc)
+        expires_at = now + timedelta(seconds=seconds)
+        return Session(id=f"{number:016}", username=username, created_at=now, expires_at=expires_at)
+
+    def test_with_one_too_many_the_next_to_expire_ends(self):
+        store = SimpleTokenstore(most_sessions=3)
+        for number, seconds in enumerate((500, 400, 600, 700)):
+            store.add_session(self.make(number, seconds=seconds))
+        assert [session.id for session in store.list_sessions("ann")] == [f"{number:016}" for number in (0, 2, 3)]
+        assert store.get_session(f"{1:016}") is None
+
+    def test_what_has_expired_or_ended_takes_no_memory(self):
+        store = SimpleTokenstore()
+        for number in range(5000):
+            store.add_session(self.make(number, username=f"user {number}", seconds=-1))
+        for number in range(5000, 10_000):
+            store.add_session(self.make(number, username=f"user {number}"))
+            assert store.end_session(f"{number:016}")
+        assert [len(each) for each in (store._sessions, store._of_accounts)] == [0, 0]
+        assert len(store._expiring) <= 1001
+
+    def test_no_call_walks_over_the_sessions_of_others(self):
+        class Counted(dict):
+            walks = 0
+
+            def values(self):
+                Counted.walks += 1
+                return super().values()
+
+            items = __iter__ = values
+
+        store = SimpleTokenstore()
+        store._sessions = Counted()
+        for number in range(3000):
+            store.add_session(self.make(number, username=f"user {number % 10}"))
+        session = next(store.list_sessions("user 1"))
+        store.record_uses({session.id: session.created_at})
+        store.end_session(session.id)
+        assert store.end_sessions("user 2") == 300
+        assert Counted.walks == 0
+
+    def test_the_same_id_again_is_one_session(self):
+        store = SimpleTokenstore()
+        store.add_session(self.make(1))
+        store.add_session(self.make(1, username="bob"))
+        assert list(store.list_sessions("ann")) == []
+        assert len(list(store.list_sessions("bob"))) == 1
+
+    @pytest.mark.parametrize("most", [0, -1, True, 1.5, "9"])
+    def test_a_bound_that_is_none_is_an_error(self, most):
+        with pytest.raises(ConfigurationError, match="most_sessions must be"):
+            SimpleTokenstore(most_sessions=most)

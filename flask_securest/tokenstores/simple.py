@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from ..checks import require_whole
 from ..identity import UNKNOWN_ORIGIN, Origin
 from .abstract import AbstractTokenstore
 from .models import Session
 
-#: After how many new sessions those that have expired are thrown away.
-_BETWEEN_CLEANINGS = 1000
+#: An account: its origin, and its name.
+_Account = tuple[Origin, str]
 
 
 class SimpleTokenstore(AbstractTokenstore):
-    """Keep sessions in memory, in one process: with several workers each would know other ones."""
+    """Keep sessions in memory, in one process: with several workers each would know other ones.
 
-    def __init__(self) -> None:
+    No call takes longer because there are more sessions of others: none walks over all of them.
+
+    :param most_sessions: how many are kept. With one more, that ends which would be the next to expire: memory must
+        have a bound, whoever logs in how often (CWE-770).
+    :raises ConfigurationError: it is no whole number from 1 on
+    """
+
+    def __init__(self, *, most_sessions: int = 100_000) -> None:
+        self._most = require_whole(most_sessions, "most_sessions", 1, 100_000_000)
         self._sessions: dict[str, Session] = {}
+        self._of_accounts: dict[_Account, dict[str, None]] = {}
+        #: When each expires, the next one first; of some, that have ended since.
+        self._expiring: list[tuple[datetime, str]] = []
         self._writing = threading.Lock()
-        self._added = 0
 
     def get_session(self, session_id: str) -> Session | None:
         """Return a session, or ``None`` when there is none, or it has ended."""
@@ -31,11 +43,15 @@ class SimpleTokenstore(AbstractTokenstore):
     def add_session(self, session: Session) -> None:
         """Add a session."""
         with self._writing:
-            self._added += 1
-            if self._added % _BETWEEN_CLEANINGS == 0:
-                now = datetime.now(timezone.utc)
-                self._sessions = {each: kept for each, kept in self._sessions.items() if kept.expires_at > now}
+            self._drop_expired(datetime.now(timezone.utc))
+            self._drop(session.id)
             self._sessions[session.id] = session
+            self._of_accounts.setdefault(_account_of(session), {})[session.id] = None
+            heapq.heappush(self._expiring, (session.expires_at, session.id))
+            if len(self._expiring) > 2 * len(self._sessions) + 1000:
+                # Most of them have ended before their time.
+                self._expiring = [(each.expires_at, each.id) for each in self._sessions.values()]
+                heapq.heapify(self._expiring)
 
     def refresh_session(self, session_id: str, *, expected: bytes, refresh_digest: bytes, at: datetime) -> bool:
         """Replace the refresh token of a session, if it is still the one that is expected."""
@@ -51,22 +67,20 @@ class SimpleTokenstore(AbstractTokenstore):
     def end_session(self, session_id: str) -> bool:
         """End a session."""
         with self._writing:
-            return self._sessions.pop(session_id, None) is not None
+            return self._drop(session_id)
 
     def end_sessions(self, username: str, origin: Origin = None) -> int:
         """End all sessions of an account."""
         with self._writing:
-            ended = [session.id for session in self._sessions.values() if _is_of(session, username, origin)]
-            for session_id in ended:
-                del self._sessions[session_id]
-        return len(ended)
+            return sum(self._drop(session_id) for session_id in list(self._of_accounts.get((origin, username), ())))
 
     def list_sessions(self, username: str, origin: Origin = None) -> Iterator[Session]:
         """Yield the sessions of an account, the oldest first."""
         now = datetime.now(timezone.utc)
         with self._writing:
-            own = [kept for kept in self._sessions.values() if _is_of(kept, username, origin) and kept.expires_at > now]
-        yield from sorted(own, key=lambda session: (session.created_at, session.id))
+            own = [self._sessions[session_id] for session_id in self._of_accounts.get((origin, username), ())]
+        alive = (session for session in own if session.expires_at > now)
+        yield from sorted(alive, key=lambda session: (session.created_at, session.id))
 
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""
@@ -76,7 +90,25 @@ class SimpleTokenstore(AbstractTokenstore):
                 if session is not None:
                     self._sessions[session_id] = replace(session, last_used_at=used_at)
 
+    def _drop_expired(self, now: datetime) -> None:
+        """Drop what has expired, and one more if there would be too many."""
+        while self._expiring and (self._expiring[0][0] <= now or len(self._sessions) >= self._most):
+            expires_at, session_id = heapq.heappop(self._expiring)
+            session = self._sessions.get(session_id)
+            if session is not None and session.expires_at == expires_at:
+                self._drop(session_id)
 
-def _is_of(session: Session, username: str, origin: Origin) -> bool:
-    is_of = session.origin in (None, UNKNOWN_ORIGIN) if origin is None else session.origin == origin
-    return is_of and session.username == username
+    def _drop(self, session_id: str) -> bool:
+        session = self._sessions.pop(session_id, None)
+        if session is None:
+            return False
+        account = _account_of(session)
+        own = self._of_accounts[account]
+        del own[session_id]
+        if not own:
+            del self._of_accounts[account]
+        return True
+
+
+def _account_of(session: Session) -> _Account:
+    return None if session.origin == UNKNOWN_ORIGIN else session.origin, session.username
