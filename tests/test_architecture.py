@@ -136,8 +136,10 @@ FLOORS = {
     "cli.key_records": 4,
     "cli.parameters": 3,
     "cli.stores": 21,
+    "cli.tokenstores": 22,
+    "cli.sessions": 23,
     "cli.importing": 22,
-    "cli.check": 22,
+    "cli.check": 23,
     "cli.keys": 22,
     "cli.users": 23,
 }

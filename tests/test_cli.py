@@ -1093,7 +1093,7 @@ def test_flask_lists_the_command_whatever_the_application_is(tmp_path):
         check=True,
         text=True,
     )
-    assert "securest  Manage the users and API keys of SecuREST." in done.stdout
+    assert "securest  Manage the users, API keys and sessions of SecuREST." in done.stdout
 
 
 def test_importing_it_brings_nothing_optional_and_starts_nothing():
@@ -1317,6 +1317,8 @@ PRINTING = {
     "hash": [],
     "init": [],
     "check": [],
+    "sessions list": ["--user", "alice"],
+    "sessions end": ["--user", "alice", "--yes"],
 }
 
 
@@ -1342,8 +1344,11 @@ def _number(file):
 
 @WITHOUT_OUTPUT
 @pytest.mark.parametrize("path", COMMANDS)
-def test_no_command_says_done_when_its_output_cannot_be_written(shop, monkeypatch, capsys, path, why):
+def test_no_command_says_done_when_its_output_cannot_be_written(shop, monkeypatch, capsys, path, why, tmp_path):
     shop.users.add_users([User("alice", FAST.hash(PASSWORD))])
+    tokens = TokenAuthenticator(SECRET_KEY, store=SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db"))
+    shop.app.extensions["securest"].owners.guards()[0].reporter.sender.register_authentication_provider(tokens)
+    tokens.issue_tokens("alice")
     key_id = shop.keys.issue(app_name="ci").key.id
     arguments = [key_id if each == "ID" else each for each in PRINTING[path]]
     code, told = run_without_output(shop.app, why, monkeypatch, capsys, *path.split(), *arguments, "--json")
@@ -1353,7 +1358,7 @@ def test_no_command_says_done_when_its_output_cannot_be_written(shop, monkeypatc
 
 
 @WITHOUT_OUTPUT
-@pytest.mark.parametrize("path", ["", "users", "keys", *COMMANDS])
+@pytest.mark.parametrize("path", ["", "users", "keys", "sessions", *COMMANDS])
 def test_nor_does_help_that_cannot_be_written(shop, monkeypatch, capsys, path, why):
     code, told = run_without_output(shop.app, why, monkeypatch, capsys, *path.split(), "--help")
     assert (code, told) == (1, f"Error: standard output cannot be written ({OUTPUTS[why]})\n")
@@ -1472,6 +1477,7 @@ def test_there_are_the_commands_that_were_promised():
     assert {path for path in COMMANDS if path.startswith("users ")} == {f"users {name}" for name in promised.split()}
     promised = "issue list show rotate revoke pattern"
     assert {path for path in COMMANDS if path.startswith("keys ")} == {f"keys {name}" for name in promised.split()}
+    assert {path for path in COMMANDS if path.startswith("sessions ")} == {"sessions list", "sessions end"}
     assert "hash" in COMMANDS
 
 

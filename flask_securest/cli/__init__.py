@@ -1,4 +1,4 @@
-"""``flask securest ...``: users and API keys on the command line."""
+"""``flask securest ...``: users, API keys and sessions on the command line."""
 
 import click
 
@@ -7,13 +7,14 @@ from .commands import Commands, json_option, store_option
 from .keys import keys
 from .output import note, write, write_json, write_json_list
 from .prompt import read_password
+from .sessions import sessions
 from .stores import hasher_of, require_userstore, stores_with_tables
 from .users import users
 
 __all__ = ["securest"]
 
-securest = Commands("securest", short_help="Manage the users and API keys of SecuREST.")
-securest.help = """Manage the users and API keys of the application, in the stores that its SecuREST has.
+securest = Commands("securest", short_help="Manage the users, API keys and sessions of SecuREST.")
+securest.help = """Manage the users, API keys and sessions of the application, in the stores that its SecuREST has.
 
 Standard output has what was asked for, as a table, or as JSON with --json; standard error has all the rest. Passwords
 are asked for without echo, or are one line of standard input. Standard output that cannot be written is a 1.
@@ -27,6 +28,7 @@ Exit codes:
 """
 securest.add_command(users)
 securest.add_command(keys)
+securest.add_command(sessions)
 
 
 @securest.command(
@@ -89,8 +91,9 @@ def init(as_json: bool) -> None:
 def check(as_json: bool) -> None:
     """Look for what is wrong with the application, or may be a surprise.
 
-    Rules that are broken, stores that cannot be asked, tokens that logging out does not end. It ends with 1 if there is
-    an error. With --json it prints a list of objects with level and text.
+    Rules that are broken, stores that cannot be asked, tokens that logging out does not end, sessions and keys of
+    accounts of a provider that is not there. It ends with 1 if there is an error. With --json it prints a list of
+    objects with level and text.
     """
     found = list(find_faults())
     if as_json:

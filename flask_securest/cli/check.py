@@ -12,8 +12,10 @@ from ..errors import BackendError
 from ..guard import ApiGuard
 from ..keystores.simple import SimpleKeystore
 from ..logs import message_of
+from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.simple import SimpleTokenstore
 from .stores import all_guards, providers_of
+from .tokenstores import find_lost_origins
 
 #: A look-up of somebody who is not there tells whether a store can be asked at all.
 _NOBODY = "flask securest check"
@@ -31,6 +33,7 @@ def find_faults() -> Iterator[Finding]:
         providers = {id(provider): (name, provider) for name, provider in providers_of(guard)}
         for name, provider in providers.values():
             yield from _check_provider(name, provider)
+    yield from _check_origins()
     yield from _check_passlib()
 
 
@@ -61,6 +64,23 @@ def _check_provider(name: str, provider: AbstractAuthenticationProvider) -> Iter
             yield "warning", f"the sessions of {name!r} are in the memory of one process: several workers need a store"
     if isinstance(getattr(provider, "keystore", None), SimpleKeystore):
         yield "warning", f"the keys of {name!r} are in the memory of one process, and gone when it ends"
+
+
+def _check_origins() -> Iterator[Finding]:
+    """Look whether a provider has another name by now: what was made for its users has ended with the former one."""
+    try:
+        for store, origin in find_lost_origins():
+            what = "sessions" if isinstance(store, AbstractTokenstore) else "keys"
+            remedy = f"flask securest sessions end --origin {origin}" if what == "sessions" else "revoke them"
+            yield (
+                "warning",
+                (
+                    f"the {type(store).__name__} has {what} of accounts of {origin!r}, and there is no provider of "
+                    f"that name: they open nothing. Give the provider its name back, or end them: {remedy}"
+                ),
+            )
+    except BackendError as error:
+        yield "error", f"a store cannot tell of whom it has sessions and keys: {message_of(error)}"
 
 
 def _check_passlib() -> Iterator[Finding]:

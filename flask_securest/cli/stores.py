@@ -33,8 +33,8 @@ def require_userstore(name: str | None) -> AbstractUserstore:
     for guard in all_guards():
         if guard.settings.userstore is not None:
             found.append(("", guard.settings.userstore))
-        found += [(label, own) for label, each in providers_of(guard) if (own := _userstore_of(each)) is not None]
-    return _choose(found, name, "userstore", "SecuREST(api, userstore=...)")
+        found += [(label, own) for label, each in providers_of(guard) if (own := userstore_of(each)) is not None]
+    return choose(found, name, "userstore", "SecuREST(api, userstore=...)")
 
 
 def require_writable_userstore(name: str | None) -> AbstractWritableUserstore:
@@ -71,10 +71,7 @@ def hasher_of(userstore: AbstractUserstore) -> PasswordHasher:
     for guard in all_guards():
         for _, provider in providers_of(guard):
             hasher = getattr(provider, "password_hasher", None)
-            if (
-                isinstance(hasher, PasswordHasher)
-                and (_userstore_of(provider) or guard.settings.userstore) is userstore
-            ):
+            if isinstance(hasher, PasswordHasher) and (userstore_of(provider) or guard.settings.userstore) is userstore:
                 return hasher
     return PasswordHasher()
 
@@ -85,7 +82,7 @@ def require_keystore(name: str | None) -> AbstractKeystore:
     :param name: which one; ``None`` for the only one
     :raises ConfigurationError: there is none, or no such one, or there are several
     """
-    return _choose(_keystores(), name, "keystore", "HeaderApiKeyAuthenticator(keystore=...)")
+    return choose(_keystores(), name, "keystore", "HeaderApiKeyAuthenticator(keystore=...)")
 
 
 def require_writable_keystore(name: str | None) -> AbstractWritableKeystore:
@@ -118,29 +115,11 @@ def accounts_of(keystore: AbstractKeystore) -> list[Accounts[AbstractAuthenticat
     found = [
         guard.settings.accounts
         for guard in all_guards()
-        if any(_keystore_of(each) is keystore for _, each in providers_of(guard))
+        if any(keystore_of(each) is keystore for _, each in providers_of(guard))
     ]
     if all(accounts.userstore is None for accounts in found):
         raise ConfigurationError("keys with an owner need a userstore that knows the owner: SecuREST(userstore=...)")
-    return _distinct(found)
-
-
-def end_sessions(userstore: AbstractUserstore, username: str) -> None:
-    """End the sessions of a user in all tokenstores of the application: they do not begin again when it is enabled.
-
-    :param userstore: where the user is
-    :param username: the user
-    :raises BackendError: a store cannot be written now
-    """
-    for guard in all_guards():
-        providers = list(providers_of(guard))
-        # As the identities of its users have it: the API's own, or those of a provider.
-        origins: set[str | None] = {name for name, each in providers if _userstore_of(each) is userstore}
-        if guard.settings.userstore is userstore:
-            origins = {None}
-        for store in _distinct(store for _, each in providers if (store := _tokenstore_of(each)) is not None):
-            for origin in origins:
-                store.end_sessions(username, origin)
+    return distinct(found)
 
 
 def stores_with_tables() -> list[SQLStore]:
@@ -149,13 +128,13 @@ def stores_with_tables() -> list[SQLStore]:
     for guard in all_guards():
         found.append(guard.settings.userstore)
         for _, each in providers_of(guard):
-            found += [_userstore_of(each), _keystore_of(each), _tokenstore_of(each)]
-    return [store for store in _distinct(found) if isinstance(store, SQLStore) and store.has_own_tables]
+            found += [userstore_of(each), keystore_of(each), tokenstore_of(each)]
+    return [store for store in distinct(found) if isinstance(store, SQLStore) and store.has_own_tables]
 
 
 def writable_keystores() -> list[AbstractWritableKeystore]:
     """Return the keystores of the current application whose keys can be listed."""
-    return _distinct(store for _, store in _keystores() if isinstance(store, AbstractWritableKeystore))
+    return distinct(store for _, store in _keystores() if isinstance(store, AbstractWritableKeystore))
 
 
 def _keystores() -> list[tuple[str, AbstractKeystore]]:
@@ -163,7 +142,7 @@ def _keystores() -> list[tuple[str, AbstractKeystore]]:
         (label, store)
         for guard in all_guards()
         for label, provider in providers_of(guard)
-        if (store := _keystore_of(provider)) is not None
+        if (store := keystore_of(provider)) is not None
     ]
 
 
@@ -194,23 +173,34 @@ def providers_of(guard: ApiGuard) -> Iterator[tuple[str, AbstractAuthenticationP
                 yield from guard.settings.find_providers(view.resolve_rule(verb).authenticators)
 
 
-def _userstore_of(provider: AbstractAuthenticationProvider) -> AbstractUserstore | None:
-    """Return the userstore of its own that a provider may have; also one that is not ours."""
+def userstore_of(provider: AbstractAuthenticationProvider) -> AbstractUserstore | None:
+    """Return the userstore of its own that a provider may have; also one that is not ours.
+
+    :param provider: the provider
+    """
     store = getattr(provider, "userstore", None)
     return store if isinstance(store, AbstractUserstore) else None
 
 
-def _keystore_of(provider: AbstractAuthenticationProvider) -> AbstractKeystore | None:
+def keystore_of(provider: AbstractAuthenticationProvider) -> AbstractKeystore | None:
+    """Return the keystore of a provider, if it has one.
+
+    :param provider: the provider
+    """
     store = getattr(provider, "keystore", None)
     return store if isinstance(store, AbstractKeystore) else None
 
 
-def _tokenstore_of(provider: AbstractAuthenticationProvider) -> AbstractTokenstore | None:
+def tokenstore_of(provider: AbstractAuthenticationProvider) -> AbstractTokenstore | None:
+    """Return the tokenstore of a provider, if it has one.
+
+    :param provider: the provider
+    """
     store = getattr(provider, "store", None)
     return store if isinstance(store, AbstractTokenstore) else None
 
 
-def _choose(found: list[tuple[str, _Store]], name: str | None, what: str, argument: str) -> _Store:
+def choose(found: list[tuple[str, _Store]], name: str | None, what: str, argument: str) -> _Store:
     """Return the store with this name.
 
     :param found: the stores, each with the name of the provider whose own it is, or an empty one
@@ -218,7 +208,7 @@ def _choose(found: list[tuple[str, _Store]], name: str | None, what: str, argume
     :param what: how errors call it
     :param argument: where the developer gives one
     """
-    stores = _distinct(store for _, store in found)
+    stores = distinct(store for _, store in found)
     if not stores:
         raise ConfigurationError(f"the application has no {what}: {argument}")
     if name is None and len(stores) == 1:
@@ -248,6 +238,9 @@ def _names_of(store: _Store, found: list[tuple[str, _Store]], stores: list[_Stor
     ]
 
 
-def _distinct(stores: Iterable[_Store]) -> list[_Store]:
-    """Return what there is, each once. Equal stores may well be different ones."""
+def distinct(stores: Iterable[_Store]) -> list[_Store]:
+    """Return what there is, each once. Equal stores may well be different ones.
+
+    :param stores: the stores
+    """
     return list({id(store): store for store in stores}.values())

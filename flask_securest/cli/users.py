@@ -13,7 +13,8 @@ from .commands import Commands, Refused, json_option, store_option
 from .importing import import_users
 from .output import note, write_fields, write_json, write_json_list, write_table
 from .prompt import read_password
-from .stores import end_sessions, hasher_of, prepare, require_userstore, require_writable_userstore, writable_keystores
+from .stores import hasher_of, prepare, require_userstore, require_writable_userstore, writable_keystores
+from .tokenstores import end_sessions
 
 users = Commands("users", short_help="Add, list, change and remove users.")
 users.help = """Add, list, change and remove the users of the application's userstore.

@@ -76,6 +76,13 @@ class AbstractWritableKeystore(AbstractKeystore):
         :raises BackendError: the store cannot tell now
         """
 
+    def list_origins(self) -> Iterator[str]:
+        """Yield the origins, other than the API's own, of users who have keys, each once.
+
+        :raises BackendError: the store cannot tell now
+        """
+        yield from sorted({key.owner_origin for key in self.list_keys() if key.owner_origin is not None})
+
     def issue(
         self,
         *,

@@ -50,6 +50,10 @@ class SQLAlchemyKeystore(SQLStore, AbstractWritableKeystore):
         """Yield all keys, the oldest first."""
         yield from self._database.read(lambda connection: list(self._tables.find_all(connection)), as_a_whole=False)
 
+    def list_origins(self) -> Iterator[str]:
+        """Yield the origins, other than the API's own, of users who have keys."""
+        yield from self._database.read(self._tables.find_origins)
+
     def add_keys(self, keys: Iterable[ApiKey]) -> int:
         """Add keys: all, or none of them.
 

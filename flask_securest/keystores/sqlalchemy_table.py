@@ -83,6 +83,13 @@ class KeyTable:
         ]
         yield from heapq.merge(*(map(_to_key, rows) for rows in both), key=lambda key: (key.created_at, key.id))
 
+    def find_origins(self, connection: Connection) -> list[str]:
+        """Return the origins, other than the API's own, of users who have keys."""
+        if not self._upgraded.seen(connection, again=True):
+            return []
+        origin = _ELSEWHERE.c.owner_origin
+        return list(connection.scalars(sa.select(origin).distinct().order_by(origin)))
+
     def add(self, connection: Connection, keys: Iterable[ApiKey]) -> int:
         """Add keys.
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 
+from ..errors import ConfigurationError
 from ..identity import Origin
 from .models import Session
 
@@ -84,6 +85,25 @@ class AbstractTokenstore(ABC):
         :param origin: where it lives; of ``None``, the API's own, those of an unknown origin are there, too
         :raises BackendError: the store cannot tell now
         """
+
+    def list_origins(self) -> Iterator[str]:
+        """Yield the origins, other than the API's own, of whose accounts there are sessions, each once.
+
+        Write it for operators: a provider that was renamed leaves sessions behind. By default there are none.
+
+        :raises BackendError: the store cannot tell now
+        """
+        return iter(())
+
+    def end_origin(self, origin: str) -> int:
+        """End all sessions of accounts of an origin.
+
+        :param origin: the origin
+        :returns: how many
+        :raises ConfigurationError: this store does not know them by their origin
+        :raises BackendError: the store cannot be written now
+        """
+        raise ConfigurationError(f"a {type(self).__name__} cannot end all sessions of an origin: write its end_origin")
 
     @abstractmethod
     def record_uses(self, uses: Mapping[str, datetime]) -> None:

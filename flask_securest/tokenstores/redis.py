@@ -13,7 +13,7 @@ from ..errors import BackendError, ConfigurationError, MissingDependencyError
 from ..identity import UNKNOWN_ORIGIN, Origin
 from .abstract import AbstractTokenstore
 from .models import Session
-from .redis_hashes import KeySpace, to_hash, to_session
+from .redis_hashes import KeySpace, escape_glob, to_hash, to_session
 
 # What is checked and what is written must not come apart: Redis runs a script as a whole. The keys that the scripts
 # find out by themselves are on the same server, which is why a Redis Cluster is not supported.
@@ -162,6 +162,23 @@ class RedisTokenstore(AbstractTokenstore):
             return [session for session in found if session is not None]
 
         yield from sorted(self._ask(find), key=lambda session: (session.created_at, session.id))
+
+    def list_origins(self) -> Iterator[str]:
+        """Yield the origins, other than the API's own, of whose accounts there are sessions. It takes a while."""
+        origins = {origin for origin, _ in self._find_lists()}
+        yield from sorted(origins)
+
+    def end_origin(self, origin: str) -> int:
+        """End all sessions of accounts of an origin."""
+        sessions = self._both[1].of("")
+        lists = [each for known, each in self._find_lists() if known == origin]
+        return sum(int(self._ask(partial(self._redis.eval, _END_ALL, 1, each, sessions))) for each in lists)
+
+    def _find_lists(self) -> list[tuple[str, bytes]]:
+        """Return the keys of the lists of sessions of accounts from elsewhere, with the origin of each."""
+        space = self._both[1]
+        keys = self._ask(lambda: list(self._redis.scan_iter(match=f"{escape_glob(space.lists)}*", count=_CHUNK)))
+        return [(space.origin_of(each), each) for each in keys]
 
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import NamedTuple
@@ -38,6 +39,22 @@ class KeySpace(NamedTuple):
         # With its length in front: no other origin and name are written in the same way.
         where = origin.encode("utf-8", "surrogatepass")
         return b"%b%d:%b:%b" % (self.lists.encode(), len(where), where, username.encode("utf-8", "surrogatepass"))
+
+    def origin_of(self, list_key: bytes) -> str:
+        """Return the origin of an account by the key of the list of its sessions.
+
+        :param list_key: a key that :meth:`list_of` has made for an account from elsewhere
+        """
+        length, _, rest = list_key[len(self.lists.encode()) :].partition(b":")
+        return rest[: int(length)].decode("utf-8", "surrogatepass")
+
+
+def escape_glob(text: str) -> str:
+    """Return a text as it is written in a pattern of Redis, where it stands for itself.
+
+    :param text: the text
+    """
+    return re.sub(r"([\\*?\[\]^-])", r"\\\1", text)
 
 
 def to_hash(session: Session) -> dict[str, str]:

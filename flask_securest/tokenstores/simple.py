@@ -82,6 +82,18 @@ class SimpleTokenstore(AbstractTokenstore):
         alive = (session for session in own if session.expires_at > now)
         yield from sorted(alive, key=lambda session: (session.created_at, session.id))
 
+    def list_origins(self) -> Iterator[str]:
+        """Yield the origins, other than the API's own, of whose accounts there are sessions."""
+        with self._writing:
+            origins = {origin for origin, _ in self._of_accounts if origin is not None}
+        return iter(sorted(origins))
+
+    def end_origin(self, origin: str) -> int:
+        """End all sessions of accounts of an origin."""
+        with self._writing:
+            names = [username for known, username in self._of_accounts if known == origin]
+        return sum(self.end_sessions(username, origin) for username in names)
+
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""
         with self._writing:

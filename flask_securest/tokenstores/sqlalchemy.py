@@ -63,6 +63,14 @@ class SQLAlchemyTokenstore(SQLStore, AbstractTokenstore):
         """Yield the sessions of an account, the oldest first."""
         yield from self._database.read(lambda connection: self._tables.find_all(connection, username, origin))
 
+    def list_origins(self) -> Iterator[str]:
+        """Yield the origins, other than the API's own, of whose accounts there are sessions."""
+        yield from self._database.read(self._tables.find_origins)
+
+    def end_origin(self, origin: str) -> int:
+        """End all sessions of accounts of an origin."""
+        return self._write(lambda connection: self._tables.end_origin(connection, origin))
+
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""
         self._record_uses(uses)

@@ -141,6 +141,19 @@ class SessionTable:
         statement = table.delete().where(table.c.username == username, *_of_origin(table, origin))
         return connection.execute(statement).rowcount
 
+    def find_origins(self, connection: Connection) -> list[str]:
+        """Return the origins, other than the API's own, of whose accounts there are sessions."""
+        if not self._upgraded.seen(connection, again=True):
+            return []
+        alive = _ELSEWHERE.c.expires_at > _now()
+        return list(connection.scalars(sa.select(_ELSEWHERE.c.origin).where(alive).distinct().order_by("origin")))
+
+    def end_origin(self, connection: Connection, origin: str) -> int:
+        """End the sessions of all accounts of an origin."""
+        if not self._upgraded.seen(connection, again=True):
+            return 0
+        return connection.execute(_ELSEWHERE.delete().where(_ELSEWHERE.c.origin == origin)).rowcount
+
     def record(self, connection: Connection, uses: Sequence[tuple[str, datetime]]) -> None:
         """Write down when sessions were last used, except of those that somebody else is just changing."""
         for table in self._tables(connection):
