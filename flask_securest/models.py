@@ -161,6 +161,9 @@ class User:
     :param groups: names of groups; what they mean is the userstore's business
     :param email: an address, for the application's own use
     :param attributes: whatever else the application wants to know of its users; read-only
+    :param mark: any text that changes with the password, or with the person behind the name, where there is no hash
+        that does: tokens and sessions of before end then. A digest of it is in tokens; 18 hexadecimal digits are taken
+        as they are.
     :raises TypeError: ``roles="admin"``, or another argument of the wrong type
     :raises ValueError: an empty name
     """
@@ -172,6 +175,7 @@ class User:
     groups: Collection[str] = field(default=_NO_NAMES, kw_only=True)
     email: str | None = field(default=None, kw_only=True)
     attributes: Mapping[str, Any] = field(default_factory=lambda: _NO_ATTRIBUTES, kw_only=True, repr=False, hash=False)
+    mark: str | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check every argument, and make the collections unchangeable."""
@@ -184,6 +188,8 @@ class User:
         if not isinstance(self.active, bool):
             # "false", read from a file, is true.
             raise TypeError(f"active of user {self.username!r} must be True or False, not {self.active!r}")
+        if not isinstance(self.mark, (str, type(None))) or self.mark == "":
+            raise TypeError(f"mark of user {self.username!r} must be a string, not empty, or None")
         if not isinstance(self.attributes, Mapping):
             raise TypeError(f"attributes of user {self.username!r} must be a mapping, not {type(self.attributes)}")
         # A token of an API without a userstore makes a User for every request: what is not given costs nothing.

@@ -22,6 +22,7 @@ FLOORS = {
     "checks": 1,
     "models": 1,
     "identity": 2,
+    "marks": 2,
     "accounts": 3,
     "known_accounts": 4,
     "origins": 4,

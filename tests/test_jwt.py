@@ -524,7 +524,8 @@ def test_tokens_of_our_own_and_of_an_issuer_go_through_one_chain(own_tokens_firs
         server.answer_json("/jwks", jwks(jwk(RSA, kid="one")))
         both = [own, make(jwks_url=f"{server.url}/jwks", allow_http=True)]
         providers = [api_key(), *chain_of_three()[1:2], *(both if own_tokens_first else reversed(both))]
-        client = secured(new_who(), providers=providers)[0].test_client()
+        users = make_userstore()
+        client = secured(new_who(), providers=providers, userstore=users)[0].test_client()
         mine = own.generate_auth_token("bob")
         assert client.get("/who", headers=bearer(mine)).json == {"user": "bob", "provider": "token"}
         assert not server.counts, "a token of our own makes nobody ask the issuer"
@@ -541,7 +542,7 @@ def test_tokens_of_our_own_and_of_an_issuer_go_through_one_chain(own_tokens_firs
         server.stop()
         # While nobody can be asked, those whom another provider knows get in.
         fresh = [make(jwks_url=f"{server.url}/jwks", allow_http=True), *chain_of_three()]
-        client = secured(new_who(), providers=fresh)[0].test_client()
+        client = secured(new_who(), providers=fresh, userstore=users)[0].test_client()
         assert client.get("/who", headers={**bearer(token()), **with_key()}).json["user"] == "ci"
         down = client.get("/who", headers=bearer(token()))
         assert down.status_code == 503

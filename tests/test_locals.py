@@ -401,10 +401,10 @@ def of_refreshing_for_a_user_that_is_gone(breakdown, tmp_path):
 def of_refreshing_by_a_resource(breakdown, tmp_path):
     store = SimpleTokenstore()
     provider = TokenAuthenticator(TOKEN_SECRET, store=store)
+    issued = provider.issue_tokens("alice")
     app, api, securest = secured(providers=[provider], userstore=Broken(breakdown))
     app.config["PROPAGATE_EXCEPTIONS"] = True
     add_token_resources(api, securest, provider)
-    issued = provider.issue_tokens("alice")
     text, _, signature = issued.refresh_token.rpartition(".")
     body = {"refresh_token": issued.refresh_token}
     return lambda: app.test_client().post("/tokens/refresh", data=body), [text, text[25:], signature]

@@ -345,7 +345,7 @@ class TestInAnApplication:
         def fail(*args, **kwargs):
             raise BackendError("read-only")
 
-        monkeypatch.setattr(users, "set_password", fail)
+        monkeypatch.setattr(users, "renew_password_hash", fail)
         assert app.test_client().get("/who", headers=basic("alice", "secret")).status_code == 200
         assert "could not be replaced" in caplog.text
 

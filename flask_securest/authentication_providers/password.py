@@ -115,9 +115,8 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
     def _renew_hash(self, store: AbstractWritableUserstore, user: UserModel, password: str) -> UserModel:
         """Replace a hash that is out of date, now that the password is known, and return the user as it is then.
 
-        The request goes on whatever a back end does. Tokens of the user end with the former hash, once: they do not
-        tell a renewed hash from a new password. Providers of one store should have the same ``password_hasher``, or
-        each would renew the other's hashes.
+        The request goes on whatever a back end does. Providers of one store should have the same ``password_hasher``,
+        or each would renew the other's hashes.
 
         :raises BadCredentialsError: another process has just set another password
         """
@@ -126,7 +125,7 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
             return user
         try:
             # Only in place of the very hash that was verified: another process may just have set a new password.
-            store.set_password(user.username, self.password_hasher.hash(password), expected=stored)
+            store.renew_password_hash(user.username, self.password_hasher.hash(password), expected=stored)
             now = store.get_user(user.username)
         except Exception as error:
             # Without its message, and without its traceback: a database's errors show what was to be written.

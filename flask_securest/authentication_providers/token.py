@@ -140,8 +140,9 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         application, known by an API key, and the token is for itself, it is one of an application, too. A token for
         which an API key was traded ends with the key.
 
-        :param user: whose token it is; a user or a user name. Of a name alone the password is not known: a token of it
-            goes on when the password is changed.
+        :param user: whose token it is; a user or a user name. The account is looked up if the user does not tell with
+            what its token ends; as long as no ``SecuREST`` has this provider that cannot be, and then a token goes on
+            when the password is changed.
         :param scopes: what the token is limited to; ``None`` for no limit
         :param claims: what else the token is to say, as JSON can say it: ``current_identity.claims``. Whoever has the
             token can read it.
@@ -151,7 +152,7 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
             the API's userstore, or cannot be looked up again; scopes that the user or the caller has not; claims that
             are no JSON; or more of both than a header holds
         :raises TypeError: ``scopes="read"``, ``claims=[]``
-        :raises BackendError: the store cannot be written now
+        :raises BackendError: a store cannot be asked or written now
         """
         return self._issuer.issue(user, scopes, origin, claims, client="", refreshable=False).access_token
 

@@ -11,6 +11,7 @@ from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import UNKNOWN_ORIGIN, Identity, Origin, Unset
 from ..known_accounts import KnownAccounts
+from ..marks import mark_of
 from ..models import UserModel, scopes_of
 from ..signals import send, tokens_issued, tokens_refreshed
 from ..signed_tokens import Signers
@@ -20,7 +21,7 @@ from .limits import Tokens, limit_to_caller, require_claims, require_held
 from .models import Session
 from .owners import Owner, find_owner
 from .refreshing import refresh_session
-from .sessions import make_session, mark_of
+from .sessions import make_session
 
 
 class Issuer:

@@ -8,11 +8,12 @@ from ..current import get_caller
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin, Unset, require_origin
 from ..known_accounts import KnownAccounts
+from ..marks import mark_of
 from ..models import User, UserModel
 from ..signed_tokens import Claims, KeyOfToken
 from ..userstores.abstract import AbstractUserstore
 from .models import Session
-from .sessions import is_same_account, mark_of
+from .sessions import is_same_account
 
 
 class UntradableError(ValueError):
@@ -24,7 +25,7 @@ class Owner(NamedTuple):
 
     :param username: the name of the account
     :param origin: where it lives
-    :param user: the account itself; ``None`` where only its name was given
+    :param user: the account itself; ``None`` if it is not known
     :param is_app: whether it is an application, which is no user
     :param key: the credentials that the tokens end with
     """
@@ -52,6 +53,7 @@ def find_owner(user: UserModel | str, origin: Origin | Literal[Unset.UNSET], kno
     username = user if isinstance(user, str) else getattr(user, "username", None)
     if not isinstance(username, str) or not username:
         raise ValueError("a token must belong to somebody: user is empty, anonymous, or no user")
+    account = None if isinstance(user, str) else user
     caller = get_caller().identity
     is_caller = caller is not None and (user is caller.user or user == caller.user.username)
     if origin is not UNSET:
@@ -61,7 +63,7 @@ def find_owner(user: UserModel | str, origin: Origin | Literal[Unset.UNSET], kno
         origin = None if caller.origin is UNSET else caller.origin
     else:
         origin = None
-        _require_own_account(user, username, known.find_userstore())
+        _require_own_account(account, username, known.find_userstore())
     is_app = is_caller and caller is not None and caller.app_name == username and known.find_with(origin) is None
     key = None if caller is None else _find_key(caller, known)
     if is_app and key is None:
@@ -74,7 +76,10 @@ def find_owner(user: UserModel | str, origin: Origin | Literal[Unset.UNSET], kno
             f"the user {username!r} of the origin {origin!r} cannot be looked up again when the token comes back: "
             "register that provider, and write its find_user(username, issuer)"
         )
-    return Owner(username, origin, None if isinstance(user, str) else user, is_app, key)
+    if not is_app and (account is None or mark_of(account) is None):
+        # Its mark may be known where it lives: without it, the token would outlive a change of the password.
+        account = known.look_up(origin, username, known.find_userstore()) or account
+    return Owner(username, origin, account, is_app, key)
 
 
 def find_account(
@@ -120,18 +125,20 @@ def agree_on_origin(origin: Origin, session: Session | None) -> Origin:
     return session.origin
 
 
-def _require_own_account(user: UserModel | str, username: str, userstore: AbstractUserstore | None) -> None:
+def _require_own_account(user: UserModel | None, username: str, userstore: AbstractUserstore | None) -> None:
     """Raise if a user may be another one than the API's account of that name, whose rights the token would have.
 
     :raises ValueError: it may be
     """
-    if isinstance(user, str) or userstore is None:
+    if user is None or userstore is None:
         return
     account = userstore.get_user(username)
     if account is user:
         return
-    mark = mark_of(user)
-    if account is None or mark is None or mark != mark_of(account):
+    mark, stored = mark_of(user), getattr(user, "password", None)
+    # A row of the application's own ORM has the hash, and not the mark that the store may have given the account.
+    is_same = account is not None and ((stored and stored == account.password) or mark == mark_of(account))
+    if mark is None or not is_same:
         raise ValueError(
             f"the user {username!r} is not known to be the account of that name in the API's userstore: give "
             "origin=..., the name of the provider that it comes from, or origin=None if it is that account"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from datetime import datetime, timezone
 
 from ..identity import UNKNOWN_ORIGIN, Origin
 from ..keystores.format import make_key
+from ..marks import mark_of, refuses_unmarked
 from ..models import UserModel
 from .models import Session
 
@@ -53,29 +53,14 @@ def make_session(
 def is_same_account(mark: str | None, origin: Origin, user: UserModel) -> bool:
     """Return whether an account is the one that a token or a session was made for, and has the same password.
 
-    :param mark: what :func:`mark_of` returned then
+    :param mark: what :func:`~flask_securest.marks.mark_of` returned then
     :param origin: where the account lives
     :param user: the account as it is now
     """
     if origin == UNKNOWN_ORIGIN:
         # It is from before there were origins. A namesake in another store may have been meant (CWE-287).
         return mark is not None and mark == mark_of(user)
-    return mark is None or mark == mark_of(user)
-
-
-def mark_of(user: UserModel | str) -> str | None:
-    """Return what changes with the user's password, and tells nothing of it.
-
-    It is ``None`` where no password is known: of a mere name, or of a user whose password a directory has.
-
-    The stored hash has a salt of its own, of 128 bits with argon2: nobody can try passwords on 72 bits of its digest.
-
-    :param user: the user, or the name of one
-    """
-    stored = None if isinstance(user, str) else getattr(user, "password", None)
-    if not stored:
-        return None
-    return hashlib.sha256(b"flask_securest.password_mark\0" + stored.encode("utf-8", "surrogatepass")).hexdigest()[:18]
+    return not refuses_unmarked(user) if mark is None else mark == mark_of(user)
 
 
 def now() -> datetime:

@@ -89,9 +89,23 @@ class AbstractWritableUserstore(AbstractUserstore):
         :raises BackendError: the store cannot be written now
         """
 
+    def renew_password_hash(self, username: str, password_hash: str, *, expected: str) -> bool:
+        """Replace an outdated hash by another one of the same password. Tokens of the user go on, if the store can.
+
+        Write it for a store that keeps a :class:`~flask_securest.User`'s ``mark``: by default it is a change of the
+        password, which ends them.
+
+        :param username: the user
+        :param password_hash: the new hash
+        :param expected: the hash that is replaced
+        :returns: whether it was still this one
+        :raises BackendError: the store cannot be written now
+        """
+        return self.set_password(username, password_hash, expected=expected)
+
     @abstractmethod
     def set_active(self, username: str, active: bool) -> bool:
-        """Enable or disable a user.
+        """Enable or disable a user. Tokens from before it was disabled stay ended, if the store can.
 
         :param username: the user
         :param active: whether the account may be used

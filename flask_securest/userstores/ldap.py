@@ -19,7 +19,14 @@ from ..logs import get_logger
 from ..models import User, UserModel
 from ..passwords import MAX_PASSWORD_BYTES
 from .abstract import AbstractVerifyingUserstore
-from .ldap_accounts import STATUS_ATTRIBUTES, AccountStatus, policy_problem, read_refusal, read_status
+from .ldap_accounts import (
+    READ_ATTRIBUTES,
+    AccountStatus,
+    policy_problem,
+    read_mark,
+    read_refusal,
+    read_status,
+)
 from .ldap_directory import Directory, require_seconds
 from .ldap_entries import Entry, escape_filter_value, parse_name, read_texts, require_dn, require_filter
 from .ldap_groups import Groups
@@ -113,8 +120,8 @@ class LDAPUserstore(AbstractVerifyingUserstore):
         self._base_dn = require_dn(base_dn, "base_dn")
         self._username_attribute = _require_attribute(username_attribute, "username_attribute")
         self._email_attribute = _require_attribute(email_attribute, "email_attribute")
-        self._user_filter = user_filter or f"(&(objectClass=inetOrgPerson)({username_attribute}={{username}}))"
-        require_filter(self._user_filter, "user_filter", "{username}")
+        wanted = user_filter or f"(&(objectClass=inetOrgPerson)({username_attribute}={{username}}))"
+        self._user_filter = require_filter(wanted, "user_filter", "{username}")
         self._groups = Groups(
             groups,
             base_dn=group_base_dn,
@@ -123,7 +130,7 @@ class LDAPUserstore(AbstractVerifyingUserstore):
             nested_groups=nested_groups,
             roles_of_groups=roles_of_groups,
         )
-        self._attributes = [username_attribute, email_attribute, *self._groups.attributes, *STATUS_ATTRIBUTES]
+        self._attributes = [username_attribute, email_attribute, *self._groups.attributes, *READ_ATTRIBUTES]
         self._lockout_seconds = None if lockout_seconds is None else require_seconds(lockout_seconds, "lockout_seconds")
         self._decoy_dn = require_dn(_unused_dn(base_dn) if decoy_dn is None else decoy_dn, "decoy_dn")
 
@@ -218,7 +225,8 @@ class LDAPUserstore(AbstractVerifyingUserstore):
             _log.warning("the entry %r has not one %s: nobody gets in by it", entry.dn, self._username_attribute)
             return None
         addresses = read_texts(entry.attributes, self._email_attribute)
-        return User(names[0], email=addresses[0] if addresses else None, attributes={"dn": entry.dn})
+        email = addresses[0] if addresses else None
+        return User(names[0], email=email, attributes={"dn": entry.dn}, mark=read_mark(entry.attributes))
 
     def _read_status(self, entry: Entry) -> AccountStatus:
         return read_status(entry.attributes, datetime.now(timezone.utc), self._lockout_seconds)

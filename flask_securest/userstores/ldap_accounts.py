@@ -60,6 +60,24 @@ _AD_DISABLED = "533"
 _POLICY_PROBLEMS = {0: "has an expired password", 1: "is locked", 2: "has to set a new password"}
 
 
+#: What changes with the password, or with the person behind a name (RFC 4530 for entryUUID).
+MARK_ATTRIBUTES = ("pwdChangedTime", "pwdLastSet", "entryUUID", "objectGUID", "nsUniqueId")
+
+#: All of these, each once.
+READ_ATTRIBUTES = tuple(dict.fromkeys([*STATUS_ATTRIBUTES, *MARK_ATTRIBUTES]))
+
+
+def read_mark(attributes: Mapping[str, list[bytes]]) -> str | None:
+    """Return what changes with the password of an account, or with the person who has its name.
+
+    :param attributes: the attributes of the entry
+    :returns: ``None`` if the server tells none of them
+    """
+    found = {name: attributes.get(name.lower(), []) for name in MARK_ATTRIBUTES}
+    told = [f"{name}={value.hex()}" for name, values in found.items() for value in sorted(values)]
+    return ";".join(told) or None
+
+
 def read_status(attributes: Mapping[str, list[bytes]], now: datetime, lockout_seconds: float | None) -> AccountStatus:
     """Return whether an account may be used, as far as its entry says. What cannot be read speaks against it.
 

@@ -85,10 +85,10 @@ def require_dn(dn: object, what: str) -> str:
     return text
 
 
-def require_filter(template: object, what: str, *fields: str) -> None:
-    """Raise if ``template`` cannot be a filter, or has none of the fields.
+def require_filter(template: object, what: str, *fields: str) -> str:
+    """Return ``template`` if it can be a filter, and has one of the fields.
 
-    :raises ConfigurationError: it cannot
+    :raises ConfigurationError: it cannot, or has none
     """
     text = require_name(template, what)
     depth = 0
@@ -100,6 +100,7 @@ def require_filter(template: object, what: str, *fields: str) -> None:
         raise ConfigurationError(
             f"{what}: {text!r} must be a filter in parentheses (RFC 4515) with {' or '.join(fields)}"
         )
+    return text
 
 
 def normalize(name: Name) -> Name:

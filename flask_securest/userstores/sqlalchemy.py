@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..marks import bind_mark, make_mark, mark_of, refuses_unmarked
 from ..models import User, collect_names
 from ..sql_stores import SQLStore
 from .abstract import AbstractWritableUserstore
@@ -31,7 +32,9 @@ class SQLAlchemyUserstore(SQLStore, AbstractWritableUserstore):
     :param model: a mapped class whose rows are the users
     :param columns: which of its attributes are ``username``, ``password``, ``active``, ``roles``, ``groups`` and
         ``email``: names, or functions of a row for what is only read. What is left out has the same name, if there is
-        one. Roles and groups may be lists of names, or of objects with a ``name``.
+        one. Roles and groups may be lists of names, or of objects with a ``name``. ``mark``, which has to be named, is
+        a column for text of 40 characters, may be NULL, and is ours: without it, a hash that is renewed ends the user's
+        tokens, and those from before the user was disabled go on when it is enabled.
     :param timeout: how long one look-up may wait, in seconds; an engine has its own
     :raises MissingDependencyError: SQLAlchemy, or the driver for this URL, is not installed
     :raises ConfigurationError: no database, a driver that is not installed, SQLite in memory, or columns that the model
@@ -73,12 +76,36 @@ class SQLAlchemyUserstore(SQLStore, AbstractWritableUserstore):
     def set_password(self, username: str, password_hash: str | None, *, expected: str | None = None) -> bool:
         """Set the hash of a user's password."""
         _require_text(password_hash or "", "the hash of a password")
-        where = {} if expected is None else {"password": expected}
-        return self._update(username, {"password": password_hash}, where)
+
+        def change(known: User) -> dict[str, Any] | None:
+            if expected is not None and known.password != expected:
+                return None
+            if password_hash and not refuses_unmarked(known):
+                return {"password": password_hash, "mark": None}  # it comes from the hash again
+            mark = make_mark(of_disabled=refuses_unmarked(known))
+            return {"password": password_hash, "mark": bind_mark(mark, password_hash)}
+
+        return self._change(username, change)
+
+    def renew_password_hash(self, username: str, password_hash: str, *, expected: str) -> bool:
+        """Replace an outdated hash by another one of the same password. Tokens of the user go on."""
+        _require_text(password_hash, "the hash of a password")
+
+        def change(known: User) -> dict[str, Any] | None:
+            if known.password != expected:
+                return None
+            return {"password": password_hash, "mark": bind_mark(mark_of(known) or make_mark(), password_hash)}
+
+        return self._change(username, change)
 
     def set_active(self, username: str, active: bool) -> bool:
-        """Enable or disable a user."""
-        return self._update(username, {"active": bool(active)}, {})
+        """Enable or disable a user. Tokens from before it was disabled stay ended."""
+
+        def change(known: User) -> dict[str, Any]:
+            ended = {} if active else {"mark": bind_mark(make_mark(of_disabled=True), known.password)}
+            return {"active": bool(active), **ended}
+
+        return self._change(username, change)
 
     def set_roles(self, username: str, roles: Collection[str]) -> bool:
         """Set the roles that a user has directly, not through groups."""
@@ -109,10 +136,10 @@ class SQLAlchemyUserstore(SQLStore, AbstractWritableUserstore):
             return False
         return self._write(lambda connection: self._tables.remove(connection, username))
 
-    def _update(self, username: str, values: dict[str, Any], where: dict[str, Any]) -> bool:
+    def _change(self, username: str, change: Callable[[User], dict[str, Any] | None]) -> bool:
         if not _can_be_name(username):
             return False
-        return self._write(lambda connection: self._tables.update(connection, username, values, where))
+        return self._write(lambda connection: self._tables.change(connection, username, change))
 
 
 def _can_be_name(name: str) -> bool:

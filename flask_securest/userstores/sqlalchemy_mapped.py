@@ -10,9 +10,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from ..errors import BackendError, ConfigurationError
+from ..marks import read_bound_mark
 from ..models import User
 
-_FIELDS = ("username", "password", "active", "roles", "groups", "email", "scopes")
+_FIELDS = ("username", "password", "active", "roles", "groups", "email", "scopes", "mark")
 _NEEDED = ("username", "password")
 
 
@@ -38,6 +39,8 @@ class MappedClass:
         self._columns: dict[str, str | Callable[[Any], Any]] = {}
         for field in _FIELDS:
             column = columns.get(field, field)
+            if field == "mark" and field not in columns:
+                continue  # what has this name may be the application's, and would be written to
             if callable(column) or hasattr(model, column):
                 self._columns[field] = column
             elif field in columns or field in _NEEDED:
@@ -79,18 +82,23 @@ class MappedClass:
                 added += 1
         return added
 
-    def update(self, connection: Connection, username: str, values: dict[str, Any], where: dict[str, Any]) -> bool:
-        """Set columns of a user, if those in ``where`` have these values."""
-        statement = sa.update(self._model).where(self._attribute("username") == username)
-        for field, value in where.items():
-            statement = statement.where(self._attribute(field) == value)
+    def change(self, connection: Connection, username: str, change: Callable[[User], dict[str, Any] | None]) -> bool:
+        """Set columns of a user to what ``change`` says of it; to nothing, if that is ``None``."""
+        query: Any = sa.select(self._attribute("username")).where(self._attribute("username") == username)
+        connection.execute(query.with_for_update())  # nobody else changes it until the end of this transaction
+        known = self.find(connection, username)
+        values = None if known is None else change(known)
+        if not values:
+            return False
+        if "mark" not in self._columns:
+            values.pop("mark", None)
         changed = {self._writable(field): value for field, value in values.items()}
-        result: Any = connection.execute(statement.values(**changed))
-        return bool(result.rowcount == 1)
+        statement = sa.update(self._model).where(self._attribute("username") == username).values(**changed)
+        return connection.execute(statement).rowcount == 1
 
     def set_roles(self, connection: Connection, username: str, roles: Collection[str]) -> bool:
         """Set the roles, where they are a list in a column."""
-        return self.update(connection, username, {"roles": sorted(roles)}, {})
+        return self.change(connection, username, lambda known: {"roles": sorted(roles)})
 
     def set_group(self, connection: Connection, name: str, roles: Collection[str]) -> None:
         """Say that groups are the application's business."""
@@ -128,15 +136,17 @@ class MappedClass:
     def _to_user(self, row: Any) -> User:
         active = self._read(row, "active", True)
         scopes = self._read(row, "scopes")
+        stored = self._read(row, "password")
         return User(
             self._read(row, "username"),
-            self._read(row, "password"),
+            stored,
             # What is 1 or NULL in the database. Anything else is left as it is, and refused: "false" is true.
             active=bool(active) if isinstance(active, (int, type(None))) else active,
             roles=_names(self._read(row, "roles", ())),
             groups=_names(self._read(row, "groups", ())),
             email=self._read(row, "email"),
             attributes={} if scopes is None else {"scopes": _names(scopes)},
+            mark=read_bound_mark(self._read(row, "mark"), stored),
         )
 
     def _to_values(self, user: User) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
+from ..databases import Upgraded
+from ..marks import bind_mark, make_mark, read_bound_mark
 from ..models import User, collect_names
 
 #: The version of these tables; to be raised with a change, and a way from the one before.
@@ -25,6 +27,8 @@ _USERS = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("email", sa.String(320)),
     sa.Column("attributes", sa.JSON, nullable=False),
+    # What flask_securest.marks binds to a password. The tables of the release before have it not.
+    sa.Column("mark", sa.String(40)),
     sqlite_autoincrement=True,  # no user gets the number of a former one
 )
 _GROUPS = sa.Table(
@@ -54,30 +58,38 @@ _GROUP_ROLES = sa.Table(
 )
 
 _NAME: sa.BindParameter[str] = sa.bindparam("username", type_=_USERS.c.username.type)
-_NOTHING = (sa.null(), sa.null(), sa.null(), sa.null())
+#: Of a user, in the order in which they are read.
+_KNOWN = (_USERS.c.password, _USERS.c.active, _USERS.c.email, _USERS.c.attributes)
+_NO_MARK = sa.null().label("mark")
+_NOTHING = (sa.null(),) * (len(_KNOWN) + 1)
 
 
 def _belongings(kind: str, name: sa.Column[str], *conditions: sa.ColumnElement[bool]) -> Any:
     return sa.select(sa.literal(kind), name, *_NOTHING).where(_USERS.c.username == _NAME, *conditions)
 
 
-# A user, with its own roles, its groups, and their roles, in one look-up: what belongs together is read together.
-# Between two, one user could be removed, and another get its number: it would have the other's roles.
-_BY_NAME = sa.union_all(
-    sa.select(
-        sa.literal("user").label("kind"),
-        _USERS.c.username.label("name"),
-        *(_USERS.c.password, _USERS.c.active, _USERS.c.email, _USERS.c.attributes),
-    ).where(_USERS.c.username == _NAME),
-    _belongings("role", _USER_ROLES.c.role, _USER_ROLES.c.user_id == _USERS.c.id),
-    _belongings(
-        "group", _GROUPS.c.name, _USER_GROUPS.c.user_id == _USERS.c.id, _GROUPS.c.id == _USER_GROUPS.c.group_id
-    ),
-    _belongings(
-        *("role", _GROUP_ROLES.c.role),
-        *(_USER_GROUPS.c.user_id == _USERS.c.id, _GROUP_ROLES.c.group_id == _USER_GROUPS.c.group_id),
-    ),
-)
+def _select_by_name(mark: sa.ColumnElement[Any]) -> Any:
+    """Return the query for a user, with its own roles, its groups, and their roles, in one look-up.
+
+    What belongs together is read together. Between two, one user could be removed, and another get its number: it would
+    have the other's roles.
+    """
+    user = sa.select(sa.literal("user").label("kind"), _USERS.c.username.label("name"), *_KNOWN, mark)
+    return sa.union_all(
+        user.where(_USERS.c.username == _NAME),
+        _belongings("role", _USER_ROLES.c.role, _USER_ROLES.c.user_id == _USERS.c.id),
+        _belongings(
+            "group", _GROUPS.c.name, _USER_GROUPS.c.user_id == _USERS.c.id, _GROUPS.c.id == _USER_GROUPS.c.group_id
+        ),
+        _belongings(
+            *("role", _GROUP_ROLES.c.role),
+            *(_USER_GROUPS.c.user_id == _USERS.c.id, _GROUP_ROLES.c.group_id == _USER_GROUPS.c.group_id),
+        ),
+    )
+
+
+_BY_NAME = _select_by_name(_USERS.c.mark)
+_BY_NAME_OF_BEFORE = _select_by_name(_NO_MARK)
 
 _CHUNK = 500
 
@@ -88,9 +100,13 @@ class OwnTables:
     metadata = METADATA
     version = VERSION
 
+    def __init__(self) -> None:
+        self._upgraded = Upgraded(_has_marks)
+
     def find(self, connection: Connection, username: str) -> User | None:
         """Return the user with this name."""
-        rows = connection.execute(_BY_NAME, {"username": username}).all()
+        query = _BY_NAME if self._upgraded.seen(connection) else _BY_NAME_OF_BEFORE
+        rows = connection.execute(query, {"username": username}).all()
         users = [row for row in rows if row.kind == "user"]
         # Some databases take "ALICE" for "alice": who may then be two users here is one there.
         if len(users) != 1 or users[0].name != username:
@@ -110,7 +126,9 @@ class OwnTables:
         ):
             for username, belonging in connection.execute(sa.select(_USERS.c.username, name).where(*conditions)):
                 belongings.setdefault(username, []).append((kind, belonging))
-        for row in sorted(connection.execute(sa.select(_USERS)), key=lambda row: str(row.username)):
+        mark = _USERS.c.mark if self._upgraded.seen(connection) else _NO_MARK
+        query = sa.select(_USERS.c.username, *_KNOWN, mark)
+        for row in sorted(connection.execute(query), key=lambda row: str(row.username)):
             yield _to_user(row.username, row, belongings.get(row.username, []))
 
     def add(self, connection: Connection, users: Iterable[User]) -> int:
@@ -130,7 +148,8 @@ class OwnTables:
             for user in chunk:
                 if unknown := set(user.groups) - set(group_ids):
                     raise ValueError(f"user {user.username!r} is in the group {min(unknown)!r}, which is not known")
-            connection.execute(_USERS.insert(), [_to_row(user) for user in chunk])
+            has_marks = self._upgraded.seen(connection, again=True)
+            connection.execute(_USERS.insert(), [_to_row(user, has_mark=has_marks) for user in chunk])
             ids = {
                 row.username: row.id
                 for row in connection.execute(
@@ -146,12 +165,16 @@ class OwnTables:
             added += len(chunk)
         return added
 
-    def update(self, connection: Connection, username: str, values: dict[str, Any], where: dict[str, Any]) -> bool:
-        """Set columns of a user, if those in ``where`` have these values."""
-        statement = _USERS.update().where(_USERS.c.username == username)
-        for name, value in where.items():
-            statement = statement.where(_USERS.c[name] == value)
-        return connection.execute(statement.values(**values)).rowcount == 1
+    def change(self, connection: Connection, username: str, change: Callable[[User], dict[str, Any] | None]) -> bool:
+        """Set columns of a user to what ``change`` says of it; to nothing, if that is ``None``."""
+        user_id = self._lock(connection, username)
+        known = None if user_id is None else self.find(connection, username)
+        values = None if known is None else change(known)
+        if not values:
+            return False
+        if not self._upgraded.seen(connection, again=True):
+            values.pop("mark", None)
+        return connection.execute(_USERS.update().where(_USERS.c.id == user_id).values(**values)).rowcount == 1
 
     def set_roles(self, connection: Connection, username: str, roles: Collection[str]) -> bool:
         """Set the roles that a user has directly."""
@@ -187,7 +210,14 @@ class OwnTables:
         return connection.scalar(query.with_for_update())
 
 
-def _to_user(username: str, row: Row[Any], belongings: Iterable[Any]) -> User:
+def _has_marks(connection: Connection) -> bool:
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(_USERS.name):
+        return False
+    return any(column["name"] == "mark" for column in inspector.get_columns(_USERS.name))
+
+
+def _to_user(username: str, row: Any, belongings: Iterable[Any]) -> User:
     names: dict[str, set[str]] = {"role": set(), "group": set()}
     for kind, name in belongings:
         names[kind].add(name)
@@ -199,14 +229,19 @@ def _to_user(username: str, row: Row[Any], belongings: Iterable[Any]) -> User:
         groups=collect_names(names["group"], what="groups"),
         email=row.email,
         attributes=row.attributes or {},
+        mark=read_bound_mark(row.mark, row.password),
     )
 
 
-def _to_row(user: User) -> dict[str, Any]:
-    return {
+def _to_row(user: User, *, has_mark: bool) -> dict[str, Any]:
+    row = {
         "username": user.username,
         "password": user.password,
         "active": user.active,
         "email": user.email,
         "attributes": dict(user.attributes),
     }
+    if has_mark:
+        # Without a hash, the next one to get this name would have the tokens of the former one.
+        row["mark"] = None if user.password else bind_mark(make_mark(), None)
+    return row
