@@ -63,7 +63,7 @@ def find_owner(user: UserModel | str, origin: Origin | Literal[Unset.UNSET], kno
         origin = None if caller.origin is UNSET else caller.origin
     else:
         origin = None
-        _require_own_account(account, username, known.find_userstore())
+        account = _require_own_account(account, username, known.find_userstore())
     is_app = is_caller and caller is not None and caller.app_name == username and known.find_with(origin) is None
     key = None if caller is None else _find_key(caller, known)
     if is_app and key is None:
@@ -125,16 +125,18 @@ def agree_on_origin(origin: Origin, session: Session | None) -> Origin:
     return session.origin
 
 
-def _require_own_account(user: UserModel | None, username: str, userstore: AbstractUserstore | None) -> None:
-    """Raise if a user may be another one than the API's account of that name, whose rights the token would have.
+def _require_own_account(
+    user: UserModel | None, username: str, userstore: AbstractUserstore | None
+) -> UserModel | None:
+    """Return the API's account that a user is, and none that may be another one, whose rights the token would have.
 
-    :raises ValueError: it may be
+    :raises ValueError: it may be another one
     """
     if user is None or userstore is None:
-        return
+        return user
     account = userstore.get_user(username)
     if account is user:
-        return
+        return account
     mark, stored = mark_of(user), getattr(user, "password", None)
     # A row of the application's own ORM has the hash, and not the mark that the store may have given the account.
     is_same = account is not None and ((stored and stored == account.password) or mark == mark_of(account))
@@ -143,6 +145,7 @@ def _require_own_account(user: UserModel | None, username: str, userstore: Abstr
             f"the user {username!r} is not known to be the account of that name in the API's userstore: give "
             "origin=..., the name of the provider that it comes from, or origin=None if it is that account"
         )
+    return account
 
 
 def _find_key(caller: Identity, known: KnownAccounts) -> KeyOfToken | None:
