@@ -169,6 +169,35 @@ def test_keys_of_namesakes_are_good_at_this_release_alone(deployment):
     assert deployment.bugs() == []
 
 
+def test_tokens_that_were_issued_for_keys(deployment):
+    """What the table in docs/upgrading.rst says of them."""
+    deployment.start(new=1)
+    old, new = deployment.old[0], deployment.new[0]
+    keys = SQLAlchemyKeystore(deployment.url)
+    for made, owner, at_old, at_new in (
+        (old, {"owner": User(NAMES[0])}, ["main"], ["main"]),
+        (new, {"owner": User(NAMES[0])}, ["main"], ["main"]),
+        (old, {"app_name": NAMES[0]}, [], 401),
+        (new, {"app_name": NAMES[0]}, 401, []),
+    ):
+        answer = requests.post(f"{made}/tokens", headers={"X-API-Key": keys.issue(**owner).text}, timeout=20)
+        token = answer.json()["access_token"]
+        assert [ask(each, token) for each in (old, new)] == [at_old, at_new], (made == new, owner)
+    assert deployment.bugs() == []
+
+
+def test_a_hash_that_this_release_has_renewed(deployment):
+    deployment.start(new=1)
+    old, new = deployment.old[0], deployment.new[0]
+    before = log_in(old, NAMES[3], "main")
+    users = SQLAlchemyUserstore(deployment.url)
+    outdated = users.get_user(NAMES[3]).password
+    assert users.renew_password_hash(NAMES[3], FAST.hash("main"), expected=outdated)
+    at_old, at_new = log_in(old, NAMES[3], "main"), log_in(new, NAMES[3], "main")
+    assert [ask(new, each["access_token"]) for each in (before, at_old, at_new)] == [["main"], 401, ["main"]]
+    assert [ask(old, each["access_token"]) for each in (before, at_old, at_new)] == [401, ["main"], 401]
+
+
 def test_back_at_the_release_before_users_of_the_api_go_on(deployment):
     deployment.start(new=1)
     new, old = deployment.new[0], deployment.old
