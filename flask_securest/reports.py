@@ -123,8 +123,8 @@ class Reporter:
 def _write_success(request: Request, verdict: Verdict) -> None:
     target, identity = verdict.target, verdict.identity
     if identity is not None:
-        words = (target.verb, target.endpoint, identity.user.username, identity.provider, request.remote_addr)
-        _log.debug("let in %r on %r for %r by %r from %r", *words)
+        words = (target.verb, target.endpoint, _name_account(identity), identity.provider, request.remote_addr)
+        _log.debug("let in %r on %r for %s by %r from %r", *words)
 
 
 def _write(request: Request, verdict: Verdict, *, refused: bool) -> None:
@@ -138,6 +138,12 @@ def _write(request: Request, verdict: Verdict, *, refused: bool) -> None:
     if not _log.isEnabledFor(level):
         return
     said, target = "refused" if refused else "would deny", verdict.target
-    caller = f" for {verdict.identity.user.username!r}" if verdict.identity is not None else ""
+    caller = f" for {_name_account(verdict.identity)}" if verdict.identity is not None else ""
     words = (said, target.verb, target.endpoint, caller, request.remote_addr, verdict.status, verdict.reason)
     _log.log(level, "%s %r on %r%s from %r (%d): %s", *words, exc_info=bug)
+
+
+def _name_account(identity: Identity) -> str:
+    """Return what an account is called in the log: its name, and where it lives, if that is not the API's userstore."""
+    where = f" of {identity.origin!r}" if isinstance(identity.origin, str) else ""
+    return f"{identity.user.username!r}{where}"

@@ -8,7 +8,7 @@ from flask_restful import Api
 from helpers import ALICE, FAST, Scripted, api_key, basic, bearer, make_userstore, new_who, secured, with_key
 from werkzeug.exceptions import Forbidden
 
-from flask_securest import SecuREST, User, authenticators
+from flask_securest import SecuREST, User, authenticators, require
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
 from flask_securest.errors import AccountStatusError, AuthorizationError, BackendError, BadCredentialsError
 from flask_securest.signals import request_refused
@@ -112,6 +112,14 @@ class TestTheAccountThatIsTried:
         with caplog.at_level(logging.DEBUG, "flask_securest"):
             client.get("/who", headers=ALICE)
         assert "let in 'GET' on 'who' for 'alice' by 'password' from '127.0.0.1'" in caplog.text
+
+    def test_an_account_of_a_provider_is_told_with_its_origin(self, caplog):
+        client = secured(require(roles="admin")(new_who()), providers=[Scripted(User("alice"))])[0].test_client()
+        assert client.get("/who").status_code == 403
+        assert "refused 'GET' on 'who' for 'alice' of 'scripted' from '127.0.0.1' (403)" in caplog.text
+        client = secured(new_who(), providers=[Scripted(User("alice"))])[0].test_client()
+        assert client.get("/who").status_code == 200
+        assert "let in 'GET' on 'who' for 'alice' of 'scripted' by 'scripted'" in caplog.text
 
     def test_a_level_that_is_changed_while_requests_come_holds_from_the_next_one_on(self, caplog):
         client = secured(new_who())[0].test_client()
