@@ -7,6 +7,7 @@ from helpers import FAST, Scripted, basic, bearer, secured
 
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
+from flask_securest.authentication_providers.abstract import AbstractAuthenticationProvider
 from flask_securest.errors import ConfigurationError
 from flask_securest.signals import refresh_token_reused, sessions_ended, tokens_issued, tokens_refreshed
 from flask_securest.token_resources import add_token_resources
@@ -147,6 +148,13 @@ class TestHowMany:
         assert len(service.sessions(others)) == 1
         told = [what for name, what in heard if name == "ended"]
         assert [(what["username"], what["origin"], what["reason"]) for what in told] == [("ann", None, "too many")] * 2
+
+    def test_what_cannot_be_refreshed_neither_counts_nor_ends_anything(self, store):
+        service = Service(store, max_sessions=1)
+        browser = service.log_in()
+        traded = [service.tokens.generate_auth_token("ann") for _ in range(3)]
+        assert service.sessions(browser) != 401
+        assert {service.sessions({"access_token": token}) == 401 for token in traded} == {False}
 
     @pytest.mark.parametrize("most", [0, -1, True, 1.0, "1", 10_001])
     def test_a_number_that_is_none_is_an_error(self, most):
@@ -350,6 +358,37 @@ def test_sessions_that_a_changed_password_has_ended_leave_the_list_and_the_store
     service.log_in(basic("ann", "new"))
     assert len(service.client.get("/tokens", headers=basic("ann", "new")).json) == 1
     assert len(list(store.list_sessions("ann"))) == 1
+
+
+class Cards(AbstractAuthenticationProvider):
+    """Make up the users that it answers with, and know more of them when it is asked."""
+
+    name = "cards"
+    credential_headers = ("X-Card",)
+
+    def authenticate(self, request, userstore):
+        return User("ann") if request.headers.get("X-Card") else None
+
+    def find_user(self, username, issuer=None):
+        return User(username, mark="card 1")
+
+
+class OwnCards(Cards):
+    uses_api_userstore = True
+
+    def authenticate(self, request, userstore):
+        return super().authenticate(request, userstore)
+
+
+@pytest.mark.parametrize("cards", [Cards, OwnCards])
+def test_a_caller_whose_provider_knows_no_mark_lists_its_sessions_and_ends_none_by_it(cards, store):
+    service = Service(store, cards())
+    card = {"X-Card": "x"}
+    first, _ = service.log_in(card), service.log_in(card)
+    assert len(service.client.get("/tokens", headers=card).json) == 2
+    assert len(service.client.get("/tokens", headers=card).json) == 2
+    assert service.end(service.current_id(first), card) == 204
+    assert len(service.client.get("/tokens", headers=card).json) == 1
 
 
 def _now():

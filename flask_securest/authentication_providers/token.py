@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timezone
+from hashlib import sha256
 from typing import Any, Literal
 
 from werkzeug.wrappers import Request
@@ -55,7 +56,8 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
     :param header: a header that carries the bare token, instead of ``Authorization: Bearer``
     :param store: where sessions are kept
     :param session_seconds: how long a session may be refreshed, in whole seconds
-    :param max_sessions: how many sessions an account may have: with one more, the oldest ends. ``None`` for no limit
+    :param max_sessions: how many sessions that can be refreshed an account may have: with one more, the oldest ends.
+        ``None`` for no limit
     :param idle_seconds: after how many seconds a session ends that nobody uses, from 120 on, for uses are written down
         once a minute; ``None`` for never
     :param refresh_grace_seconds: for how long a refresh token that has just been used is refused without ending the
@@ -97,18 +99,19 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         self.store = store
         if store is None and (max_sessions is not None or idle_seconds is not None):
             raise ConfigurationError("max_sessions and idle_seconds need sessions: give TokenAuthenticator(store=...)")
+        self._known = KnownAccounts()
         limits = read_limits(max_sessions, idle_seconds, refresh_grace_seconds)
         #: What lists and ends sessions; ``None`` without a store.
-        self.sessions = None if store is None else SessionKeeper(store, self, limits)
+        self.sessions = None if store is None else SessionKeeper(store, self, self._known, limits)
         self._uses = None if store is None else UseRecorder(store)
         # itsdangerous wants its keys oldest first, and signs with the last one. The other way round new tokens would
         # be signed with the very key that is being retired.
         keys = [*reversed(require_list(fallback_secret_keys, "fallback_secret_keys")), secret_key]
         # In the salt, and not in the payload: what was made for another audience was not even signed with our keys.
         # Staging's tokens must not be good in production where both have the same secret key (RFC 8725, section 3.9).
-        suffix = b"" if audience is None else b".for." + require_name(audience, "audience").encode()
+        # By its digest, for no audience may end as the salts of another one do.
+        suffix = b"" if audience is None else b".for." + sha256(require_name(audience, "audience").encode()).digest()
         self._signers = Signers(keys, _SALT + suffix)
-        self._known = KnownAccounts()
         self._issuer = Issuer(
             self._signers,
             None if store is None else Signers(keys, _REFRESH_SALT + suffix),

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from ..checks import MOST_SECONDS, require_whole
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin
+from ..known_accounts import KnownAccounts
+from ..marks import mark_of
 from ..models import UserModel
 from ..signals import send, sessions_ended
 from .abstract import AbstractTokenstore
@@ -18,7 +20,7 @@ from .sessions import is_same_account, now
 class SessionLimits(NamedTuple):
     """Hold how many sessions an account may have, and for how long.
 
-    :param most: how many; the oldest ends then. ``None`` for no limit.
+    :param most: how many that can be refreshed; the oldest ends then. ``None`` for no limit.
     :param idle_seconds: after how long one ends that nobody uses; ``None`` for never
     :param grace_seconds: for how long a refresh token that was used is refused without ending the session
     """
@@ -49,11 +51,13 @@ class SessionKeeper:
 
     :param store: where they are kept
     :param sender: the authenticator, which signals are sent by
+    :param known: where accounts live
     :param limits: how many there may be, and for how long
     """
 
-    def __init__(self, store: AbstractTokenstore, sender: object, limits: SessionLimits) -> None:
+    def __init__(self, store: AbstractTokenstore, sender: object, known: KnownAccounts, limits: SessionLimits) -> None:
         self.store = store
+        self._known = known
         self.sender = sender
         self.limits = limits
 
@@ -64,10 +68,12 @@ class SessionKeeper:
         :raises BackendError: the store cannot be written now
         """
         self.store.add_session(session)
-        if self.limits.most is None:
+        if self.limits.most is None or session.refresh_digest is None:
             return
-        # Not before it is added: of two at the same moment each would leave the other one out of account.
-        others = [each for each in self.list_alive(session.username, session.origin) if each.id != session.id]
+        # Not before it is added: of two at the same moment each would leave the other one out of account. What cannot
+        # be refreshed is soon over: a job that trades its owner's key every minute must not log the owner out.
+        alive = self.list_alive(session.username, session.origin)
+        others = [each for each in alive if each.id != session.id and each.refresh_digest is not None]
         for oldest in others[: max(0, len(others) - self.limits.most + 1)]:
             self.end(oldest, "too many")
 
@@ -91,7 +97,8 @@ class SessionKeeper:
 
         :param username: its name
         :param origin: where it lives
-        :param user: the account as it is now, to tell which sessions have ended with a former password
+        :param user: the account as it is now, to tell which sessions have ended with a former password; ``None`` if it
+            is not known
         :raises BackendError: the store cannot tell now
         """
         alive = []
@@ -100,6 +107,8 @@ class SessionKeeper:
                 self.end(session, "idle")
             elif user is not None and not is_same_account(session.password_mark, session.origin, user):
                 self.end(session, "account changed")
+            elif user is None and session.origin == UNKNOWN_ORIGIN and origin is None:
+                continue  # whose it is, cannot be told
             else:
                 alive.append(session)
         return alive
@@ -123,7 +132,7 @@ class SessionKeeper:
         :param identity: the caller
         :raises BackendError: the store cannot tell now
         """
-        return self.list_alive(identity.user.username, _origin_of(identity), identity.user)
+        return self.list_alive(identity.user.username, _origin_of(identity), self._find_account(identity))
 
     def log_out(self, identity: Identity) -> bool:
         """End the session of the token by which a caller is known.
@@ -148,7 +157,8 @@ class SessionKeeper:
             return False
         is_own = session.origin == origin
         if origin is None and session.origin == UNKNOWN_ORIGIN:
-            is_own = is_same_account(session.password_mark, session.origin, identity.user)
+            account = self._find_account(identity)
+            is_own = account is not None and is_same_account(session.password_mark, session.origin, account)
         return is_own and self.end(session, "ended by its user")
 
     def end_all_of(self, identity: Identity) -> int:
@@ -173,6 +183,12 @@ class SessionKeeper:
         if count:
             self._tell(username, origin, None, count, reason)
         return count
+
+    def _find_account(self, identity: Identity) -> UserModel | None:
+        """Return the account of a caller with its mark, which a provider that makes up its users may not know."""
+        if mark_of(identity.user) is not None:
+            return identity.user
+        return self._known.look_up(_origin_of(identity), identity.user.username, self._known.find_userstore())
 
     def _look_up(self, session_id: str) -> Session | None:
         # Some databases raise for NUL or half a surrogate pair: a path that anybody may send would be a 503.
