@@ -7,96 +7,19 @@ kept. Each does all that can be done with credentials, as each of the accounts t
 import itertools
 
 import pytest
-from flask import Flask
-from flask_restful import Api, Resource
-from helpers import FAST, basic, bearer
-from passlib.hash import ldap_salted_sha1
-from servers.slapd import LDAP3_WARNINGS, PEOPLE, READER, READER_PASSWORD, SUFFIX, person, running_slapd
+from helpers import basic, bearer
+from servers.slapd import LDAP3_WARNINGS
+from servers.worker.namesakes import MAIN, NAME, SECOND, make_app
 
-from flask_securest import SecuREST, User, current_identity, current_user
-from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator, TokenAuthenticator
-from flask_securest.authentication_providers.abstract import AbstractAuthenticationProvider
+from flask_securest import User
 from flask_securest.keystores import SimpleKeystore
-from flask_securest.token_resources import add_token_resources
 from flask_securest.tokenstores import SimpleTokenstore
 from flask_securest.tokenstores.redis import RedisTokenstore
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
-from flask_securest.userstores import AbstractVerifyingUserstore, SimpleUserstore
-from flask_securest.userstores.ldap import LDAPUserstore
 
 pytestmark = LDAP3_WARNINGS
 
-NAME = "root"
-STAFF = f"ou=staff,{SUFFIX}"
-MAIN = ["hashes", "no hashes", "LDAP", "no userstore"]
-SECOND = ["hashes", "no hashes", "LDAP", "custom", "custom that can be found"]
 KEPT = ["nowhere", "memory", "SQLite", "PostgreSQL", "Redis"]
-
-
-class Verifying(AbstractVerifyingUserstore):
-    """Know one account, without telling a hash."""
-
-    def __init__(self, user, password):
-        self.user = user
-        self.password = password
-
-    def get_user(self, identifier):
-        return self.user if identifier == self.user.username else None
-
-    def verify_password(self, username, password):
-        return self.get_user(username) if password == self.password else None
-
-
-class Badge(AbstractAuthenticationProvider):
-    """Make up users of its own."""
-
-    name = "second"
-    credential_headers = ("X-Badge",)
-    user = User(NAME, roles=["second"])
-
-    def authenticate(self, request, userstore):
-        return self.user if request.headers.get("X-Badge") == "second" else None
-
-
-class FindableBadge(Badge):
-    def find_user(self, username, issuer=None):
-        return self.user if username == self.user.username else None
-
-
-class Me(Resource):
-    def get(self):
-        return {
-            "name": current_user.username,
-            "roles": sorted(current_user.roles),
-            "origin": current_identity.origin,
-            "app": current_identity.app_name,
-        }
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    with running_slapd(tmp_path_factory.mktemp("slapd")) as slapd:
-        staff = f"dn: {STAFF}\nobjectClass: organizationalUnit\nou: staff\n\n"
-        both = person(NAME, ldap_salted_sha1.hash("main")) + staff
-        slapd.load(both + person(NAME, ldap_salted_sha1.hash("second")).replace(PEOPLE, STAFF))
-        yield slapd
-
-
-def make_users(kind, label, directory):
-    if kind == "hashes":
-        return SimpleUserstore([User(NAME, FAST.hash(label), roles=[label])])
-    if kind == "no hashes":
-        return Verifying(User(NAME, roles=[label]), label)
-    if kind == "no userstore":
-        return None
-    return LDAPUserstore(
-        directory.tls_url,
-        base_dn=PEOPLE if label == "main" else STAFF,
-        bind_dn=READER,
-        bind_password=READER_PASSWORD,
-        ca_file=str(directory.ca_file),
-        groups=None,
-    )
 
 
 class World:
@@ -107,26 +30,13 @@ class World:
 
     def __init__(self, main, second, store, directory):
         self.keys = SimpleKeystore()
-        api_key = HeaderApiKeyAuthenticator(keystore=self.keys)
-        self.tokens = TokenAuthenticator("a secret key of the tests, long enough", store=store)
-        users = make_users(main, "main", directory)
-        if second.startswith("custom"):
-            provider = Badge() if second == "custom" else FindableBadge()
-        else:
-            own = make_users(second, "second", directory)
-            provider = PasswordAuthenticator(userstore=own, password_hasher=FAST, name="second")
-        first = [] if users is None else [PasswordAuthenticator(password_hasher=FAST)]
-        app = Flask("matrix")
-        api = Api(app)
-        securest = SecuREST(api, userstore=users, authentication_providers=[api_key, *first, provider, self.tokens])
-        add_token_resources(api, securest, self.tokens)
-        api.add_resource(Me, "/me")
+        app, self.tokens = make_app(main, second, store, self.keys, directory)
         self.client = app.test_client()
         self.credentials = {
             "api-key": {"X-API-Key": self.keys.issue(app_name=NAME).text},
             "second": {"X-Badge": "second"} if second.startswith("custom") else basic(NAME, "second"),
         }
-        if users is not None:
+        if main != "no userstore":
             self.credentials[None] = basic(NAME, "main")
 
     def ask(self, headers):

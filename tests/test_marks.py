@@ -322,50 +322,50 @@ def test_what_a_provider_calls_a_mark_ends_its_tokens(store):
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    with running_slapd(tmp_path_factory.mktemp("slapd")) as slapd:
-        yield slapd
+def slapd(tmp_path_factory):
+    with running_slapd(tmp_path_factory.mktemp("slapd")) as running:
+        yield running
 
 
 @LDAP3_WARNINGS
 class TestADirectory:
     @pytest.fixture(params=["the API's own", "a provider's"])
-    def service(self, request, directory, store):
-        directory.load(person("ann", ldap_salted_sha1.hash("pw")))
+    def service(self, request, slapd, store):
+        slapd.load(person("ann", ldap_salted_sha1.hash("pw")))
         users = LDAPUserstore(
-            directory.tls_url,
+            slapd.tls_url,
             base_dn=PEOPLE,
             bind_dn=READER,
             bind_password=READER_PASSWORD,
-            ca_file=str(directory.ca_file),
+            ca_file=str(slapd.ca_file),
         )
         if request.param == "the API's own":
             yield Service(users, store=store)
         else:
             yield Service(SimpleUserstore([]), PasswordAuthenticator(userstore=users, name="ldap"), store=store)
-        directory.load(f"dn: uid=ann,{PEOPLE}\nchangetype: delete\n\n")
+        slapd.load(f"dn: uid=ann,{PEOPLE}\nchangetype: delete\n\n")
 
-    def test_a_token_ends_with_the_password(self, service, directory, store):
+    def test_a_token_ends_with_the_password(self, service, slapd, store):
         token = service.log_in()
         assert service.statuses(token)[0] == 403
         _wait_for_the_next_second()
         new = ldap_salted_sha1.hash("new")
         change = f"dn: uid=ann,{PEOPLE}\nchangetype: modify\n"
-        directory.load(f"{change}replace: userPassword\nuserPassword: {new}\n\n")
+        slapd.load(f"{change}replace: userPassword\nuserPassword: {new}\n\n")
         # The policy wants that it be changed once more, with which the account would not be active.
-        directory.load(f"{change}delete: pwdReset\n\n")
+        slapd.load(f"{change}delete: pwdReset\n\n")
         assert service.statuses(token) == (ENDED if store is None else ALL_ENDED)
         assert service.statuses(service.log_in(basic("ann", "new")))[0] == 403
 
-    def test_a_token_ends_with_the_person_behind_the_name(self, service, directory, store):
+    def test_a_token_ends_with_the_person_behind_the_name(self, service, slapd, store):
         token = service.log_in()
-        directory.load(f"dn: uid=ann,{PEOPLE}\nchangetype: delete\n\n")
-        directory.load(person("ann", ldap_salted_sha1.hash("pw")))
+        slapd.load(f"dn: uid=ann,{PEOPLE}\nchangetype: delete\n\n")
+        slapd.load(person("ann", ldap_salted_sha1.hash("pw")))
         assert service.statuses(token) == (ENDED if store is None else ALL_ENDED)
 
-    def test_another_change_of_the_entry_ends_nothing(self, service, directory, store):
+    def test_another_change_of_the_entry_ends_nothing(self, service, slapd, store):
         token = service.log_in()
-        directory.load(f"dn: uid=ann,{PEOPLE}\nchangetype: modify\nreplace: mail\nmail: new@example.test\n\n")
+        slapd.load(f"dn: uid=ann,{PEOPLE}\nchangetype: modify\nreplace: mail\nmail: new@example.test\n\n")
         assert service.statuses(token) == (GOOD if store is None else ALL_GOOD)
 
 

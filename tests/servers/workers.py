@@ -43,11 +43,13 @@ def unpack_release_before(directory):
 def worker(said, log, release=None):
     """Run a worker until the end of the block, and yield its URL.
 
-    :param said: the databases, and the users of the second provider
+    :param said: which applications it has: see ``worker/__main__.py``
     :param log: a file for what it says
     :param release: where the package is; without it, this release's
     """
     port = free_port()
     environ = {**os.environ, "PYTHONPATH": str(release or _THIS)}
-    with running([sys.executable, str(_WORKER), str(port), json.dumps(said)], port, log, env=environ):
+    told = Path(log).with_suffix(f".{port}.json")
+    told.write_text(json.dumps(said))
+    with running([sys.executable, str(_WORKER), str(port), str(told)], port, log, env=environ):
         yield f"http://127.0.0.1:{port}"

@@ -1,38 +1,50 @@
 """One worker of an application, of this release or of the one before: only what both of them know is used.
 
-It is run as ``python worker PORT JSON``, with the release that it is to have on ``PYTHONPATH``.
+It is run as ``python worker PORT FILE``, with the release that it is to have on ``PYTHONPATH``, and JSON in the file:
+either that of one application with users in a database, or "cases", of which each is one of ``namesakes.py``.
 """
 
 import json
 import sys
+from pathlib import Path
 
 from flask import Flask
-from flask_restful import Api, Resource
+from flask_restful import Api
+from namesakes import FAST, Me
+from namesakes import make_app as make_case
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
-from flask_securest import SecuREST, current_identity, current_user
+from flask_securest import SecuREST
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator, TokenAuthenticator
 from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
-from flask_securest.passwords import PasswordHasher
 from flask_securest.token_resources import add_token_resources
 from flask_securest.tokenstores.redis import RedisTokenstore
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import SimpleUserstore
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
-FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+def make_store(url, prefix="securest:"):
+    if url is None:
+        return None
+    return RedisTokenstore(url, prefix=prefix) if url.startswith("redis") else SQLAlchemyTokenstore(url)
 
 
-class Me(Resource):
-    def get(self):
-        return {"name": current_user.username, "roles": sorted(current_user.roles), "app": current_identity.app_name}
+def make_cases(said):
+    """Return one application for each case, below its number."""
+    mounts = {}
+    for number, case in enumerate(said["cases"]):
+        store = make_store(case["tokens"], f"case {number}:")
+        keystore = SQLAlchemyKeystore(said["keys"])
+        app, _ = make_case(case["main"], case["second"], store, keystore, said["ldap"])
+        mounts[f"/{number}"] = app
+    return DispatcherMiddleware(Flask("nothing"), mounts)
 
 
 def make_app(said):
     """Return the application: users in a database, and others of the same names with a provider."""
-    url = said["tokens"]
-    store = RedisTokenstore(url) if url.startswith("redis") else SQLAlchemyTokenstore(url)
-    tokens = TokenAuthenticator("a secret key of the tests, long enough", store=store)
+    tokens = TokenAuthenticator("a secret key of the tests, long enough", store=make_store(said["tokens"]))
     second = SimpleUserstore({"users": said["second"]})
     users = SQLAlchemyUserstore(said["users"])
     chain = [
@@ -50,4 +62,6 @@ def make_app(said):
 
 
 if __name__ == "__main__":
-    make_server("127.0.0.1", int(sys.argv[1]), make_app(json.loads(sys.argv[2])), threaded=True).serve_forever()
+    told = json.loads(Path(sys.argv[2]).read_text())
+    served = make_cases(told) if "cases" in told else make_app(told)
+    make_server("127.0.0.1", int(sys.argv[1]), served, threaded=True).serve_forever()
