@@ -102,7 +102,8 @@ class SessionKeeper:
         :raises BackendError: the store cannot tell now
         """
         alive = []
-        for session in self.store.list_sessions(username, origin):
+        # All of them first: a store may be walking over what would change under it.
+        for session in list(self.store.list_sessions(username, origin)):
             if self._is_idle(session):
                 self.end(session, "idle")
             elif user is not None and not is_same_account(session.password_mark, session.origin, user):
