@@ -274,6 +274,12 @@ class TestScopesAtRefresh:
         assert (wider.status_code, wider.json) == (400, {"error": "invalid_scope"})
         assert service.refresh(first).json["scope"] == "read"
 
+    def test_so_are_more_than_a_header_can_hold(self, store):
+        service = Service(store)
+        first = service.log_in()
+        assert service.refresh(first, scope="a" * 7000).json == {"error": "invalid_scope"}
+        assert service.refresh(first).status_code == 200
+
     def test_a_session_without_a_limit_can_be_narrowed(self, store):
         service = Service(store)
         narrow = service.refresh(service.log_in(), scope="read")

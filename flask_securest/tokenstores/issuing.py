@@ -20,7 +20,7 @@ from .keeping import SessionKeeper
 from .limits import Tokens, limit_to_caller, require_claims, require_held
 from .models import Session
 from .owners import Owner, find_owner
-from .refreshing import refresh_session
+from .refreshing import Signed, refresh_session
 from .sessions import make_session
 
 
@@ -143,9 +143,11 @@ class Issuer:
                 )
             return self._known.look_up(session.origin, session.username, userstore)
 
-        session, user, token, wanted = refresh_session(self._keeper, api_key, find, scopes)
-        owner = Owner(session.username, session.origin, user, is_app=False, key=None)
-        auth = self._sign(owner, wanted, session, session.expires_at, mark_of(user), {})
+        def sign(session: Session, user: UserModel, scopes: Collection[str] | None) -> Signed:
+            owner = Owner(session.username, session.origin, user, is_app=False, key=None)
+            return self._sign(owner, scopes, session, session.expires_at, mark_of(user), {})
+
+        session, auth, token, wanted = refresh_session(self._keeper, api_key, find, sign, scopes)
         limited = None if wanted is None else frozenset(wanted)
         send(tokens_refreshed, self._sender, session=session, scopes=limited)
         return Tokens(*auth, self._sign_refresh_token(token, session.origin), limited)
@@ -158,7 +160,7 @@ class Issuer:
         most: datetime,
         mark: str | None,
         more: Mapping[str, Any],
-    ) -> tuple[str, int]:
+    ) -> Signed:
         """Return an access token, and for how many seconds it is good."""
         now = self._signers.now()
         expires_at = min(now + self._expires_in_seconds, int(most.timestamp()))

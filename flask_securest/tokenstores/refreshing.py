@@ -21,27 +21,36 @@ from .sessions import REFRESH_PREFIX, is_same_account
 _MOST_SECONDS_AHEAD = 60
 
 
+#: An access token, and for how many seconds it is good.
+Signed = tuple[str, int]
+
+
 class Refreshed(NamedTuple):
-    """Hold a session that has been refreshed, its user, its new refresh token, which nobody keeps here, and scopes."""
+    """Hold a session that has been refreshed, its new tokens, which nobody keeps here, and their scopes."""
 
     session: Session
-    user: UserModel
+    access_token: Signed
     refresh_token: str
     scopes: Collection[str] | None
 
 
 def refresh_session(
-    keeper: SessionKeeper, token: bytes, find: Callable[[Session], UserModel | None], scopes: Collection[str] | None
+    keeper: SessionKeeper,
+    token: bytes,
+    find: Callable[[Session], UserModel | None],
+    sign: Callable[[Session, UserModel, Collection[str] | None], Signed],
+    scopes: Collection[str] | None,
 ) -> Refreshed:
     """Give a session a new refresh token in place of the one that was sent.
 
     :param keeper: keeps the session
     :param token: the refresh token; it is known to have been made by us
     :param find: returns the account of a session as it is now; ``None`` if it is gone
+    :param sign: returns the new access token of a session and its account, with these scopes
     :param scopes: what the access token is to be limited to; ``None`` for all that the session has
     :raises BadCredentialsError: it is no refresh token of ours, it was used before (RFC 9700, section 4.14.2), its
         session has ended, or its user is gone, disabled, or has another password by now
-    :raises ValueError: the session has not these scopes; nothing has changed
+    :raises ValueError: the session has not these scopes, or no header could hold them; nothing has changed
     :raises BackendError: a store cannot tell now
     """
     session_id = find_key_id(token)
@@ -60,12 +69,14 @@ def refresh_session(
         raise BadCredentialsError("a refresh token of a user that is gone, disabled, or has another password by now")
     held = limit_scopes(session.scopes, user)
     wanted = held if scopes is None else require_held(scopes, held, "the session")
+    # Before the refresh token is used up: it may be that no such token can be made.
+    password = sign(session, user, wanted)
     secret = make_key(REFRESH_PREFIX, session.id)
     at = keeper.store.now()
     if not keeper.store.refresh_session(session.id, expected=digest, refresh_digest=secret.digest, at=at):
         # Somebody else has used it at the same moment.
         _refuse_reused(keeper, session, ends=keeper.limits.grace_seconds == 0)
-    return Refreshed(replace(session, scopes=held), user, secret.text, wanted)
+    return Refreshed(replace(session, scopes=held), password, secret.text, wanted)
 
 
 def _refuse_former(keeper: SessionKeeper, session: Session, digest: bytes) -> NoReturn:
