@@ -13,6 +13,7 @@ from servers.slapd import LDAP3_WARNINGS, PEOPLE, READER, READER_PASSWORD, perso
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
 from flask_securest.authentication_providers.abstract import AbstractAuthenticationProvider
+from flask_securest.errors import ConfigurationError
 from flask_securest.marks import bind_mark, make_mark, mark_of, read_bound_mark
 from flask_securest.passwords import PasswordHasher
 from flask_securest.token_resources import add_token_resources
@@ -286,6 +287,11 @@ class TestAMappedClass:
         users.set_active("ann", True)
         assert service.statuses(token) == GOOD
         assert self.marks_in(tmp_path) == ("very good", None)
+
+    @pytest.mark.parametrize("column", [lambda row: row.token_mark, "no_such_column"])
+    def test_what_cannot_be_written_to_is_an_error_at_set_up(self, model, tmp_path, column):
+        with pytest.raises(ConfigurationError, match="mark"):
+            SQLAlchemyUserstore(f"sqlite:///{tmp_path}/accounts.db", model=model, columns={"mark": column})
 
     def test_a_row_of_the_applications_own_is_its_account_whatever_mark_that_has(self, model, tmp_path):
         users = self.make(model, tmp_path, mark="token_mark")

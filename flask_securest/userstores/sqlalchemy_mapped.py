@@ -47,6 +47,8 @@ class MappedClass:
                 raise ConfigurationError(
                     f"{model.__name__} has no attribute {column!r} for {field!r}: columns={{{field!r}: ...}}"
                 )
+        if callable(self._columns.get("mark")):
+            raise ConfigurationError("columns: mark must be a column, for it is written to")
         if callable(self._columns["username"]) or self._columns["username"] not in mapper.columns:
             raise ConfigurationError("columns: the username must be a column, for users are looked up by it")
 
