@@ -28,9 +28,9 @@ from flask_securest.authentication_providers import PasswordAuthenticator
 from flask_securest.authentication_providers.client_certificate import ClientCertificateAuthenticator, ProxyHeaders
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from flask_securest.protocols.x509.certificate import CertificateReader
+from flask_securest.protocols.x509.names import find_values, parse_dn
 from flask_securest.testing import AuthenticationProviderContract, make_request
-from flask_securest.x509.certificate import CertificateReader
-from flask_securest.x509.names import find_values, parse_dn
 
 PROXY = ProxyHeaders(trusted_proxies=["127.0.0.1"])
 DN = "CN=alice,OU=People,O=Example"

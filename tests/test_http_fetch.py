@@ -12,9 +12,9 @@ from servers.scripted_http import make_certificate, raw_server, scripted_server,
 from servers.slapd import LDAP3_WARNINGS
 
 from flask_securest.errors import BackendError, ConfigurationError
-from flask_securest.http import stream as http_stream
-from flask_securest.http.fetch import fetch, fetch_with_headers, require_timeout, require_url
-from flask_securest.http.stream import make_tls_context
+from flask_securest.protocols.http import stream as http_stream
+from flask_securest.protocols.http.fetch import fetch, fetch_with_headers, require_timeout, require_url
+from flask_securest.protocols.http.stream import make_tls_context
 from flask_securest.userstores.ldap import LDAPUserstore
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

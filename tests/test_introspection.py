@@ -24,9 +24,9 @@ from flask_securest.authentication_providers.introspection import IntrospectionA
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import BackendError, ConfigurationError, ExpiredCredentialsError
 from flask_securest.identity import Identity
-from flask_securest.introspection.answer import Answer as Introspected
-from flask_securest.introspection.answer import Expected, Refusal, read_answer
-from flask_securest.introspection.cache import IntrospectionCache
+from flask_securest.protocols.introspection.answer import Answer as Introspected
+from flask_securest.protocols.introspection.answer import Expected, Refusal, read_answer
+from flask_securest.protocols.introspection.cache import IntrospectionCache
 from flask_securest.testing import AuthenticationProviderContract, make_request
 from flask_securest.testing_stores import run_in_threads
 from flask_securest.userstores import SimpleUserstore
@@ -133,7 +133,7 @@ def clock(monkeypatch):
         def now(cls, tz=None):
             return datetime.fromtimestamp(real + Clock.passed, tz)
 
-    monkeypatch.setattr("flask_securest.introspection.cache.monotonic", lambda: 1000 + Clock.passed)
+    monkeypatch.setattr("flask_securest.protocols.introspection.cache.monotonic", lambda: 1000 + Clock.passed)
     for module in ("introspection.cache", "introspection.answer"):
         monkeypatch.setattr(f"flask_securest.{module}.time", lambda: real + Clock.passed)
     monkeypatch.setattr("flask_securest.answers.datetime", Frozen)

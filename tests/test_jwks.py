@@ -12,11 +12,11 @@ from servers.scripted_http import make_certificate, scripted_server, server_tls
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import BackendError, ConfigurationError
-from flask_securest.jwts import jwks as jwks_module
-from flask_securest.jwts.document import MAX_DOCUMENT_BYTES, FetchOptions, KeyDocument
-from flask_securest.jwts.jwk import read_key_set, require_key, require_key_set
-from flask_securest.jwts.jwks import RemoteKeys
-from flask_securest.jwts.keys import ALGORITHMS, KeySet, require_algorithms
+from flask_securest.protocols.jwt import jwks as jwks_module
+from flask_securest.protocols.jwt.document import MAX_DOCUMENT_BYTES, FetchOptions, KeyDocument
+from flask_securest.protocols.jwt.jwk import read_key_set, require_key, require_key_set
+from flask_securest.protocols.jwt.jwks import RemoteKeys
+from flask_securest.protocols.jwt.keys import ALGORITHMS, KeySet, require_algorithms
 from flask_securest.testing import make_request
 
 RSA, OTHER_RSA, P256, P384 = new_key("RSA"), new_key("RSA", 1), new_key("P-256"), new_key("P-384")
@@ -172,7 +172,7 @@ def test_a_key_without_a_name_is_not_the_one_that_a_token_names():
 def test_a_key_verifies_with_its_own_algorithms_only():
     key = read_key_set(jwks(jwk(RSA, alg="RS256")), ["RS256", "PS256"]).find(None, "RS256")
     signed, _, signature = token("PS256", key=RSA).rpartition(".")
-    from flask_securest.jwts.format import decode_base64url
+    from flask_securest.protocols.jwt.format import decode_base64url
 
     assert key.verify("PS256", signed.encode(), decode_base64url(signature.encode())) is False
 

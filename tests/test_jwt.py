@@ -26,7 +26,7 @@ from flask_securest.authentication_providers import TokenAuthenticator
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import ConfigurationError, ExpiredCredentialsError, MissingDependencyError
-from flask_securest.jwts import policy as policy_module
+from flask_securest.protocols.jwt import policy as policy_module
 from flask_securest.testing import AuthenticationProviderContract, ForbiddenUserstore, make_request
 from flask_securest.userstores import AbstractUserstore, SimpleUserstore
 

@@ -19,7 +19,7 @@ from flask_securest.authentication_providers.headers import MAX_CREDENTIALS_BYTE
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import BadCredentialsError
-from flask_securest.jwts.format import parse_token
+from flask_securest.protocols.jwt.format import parse_token
 from flask_securest.testing import make_request
 
 RSA, P256, ED25519 = new_key("RSA"), new_key("P-256"), new_key("Ed25519")

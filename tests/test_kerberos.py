@@ -384,7 +384,7 @@ class TestReplays:
     def test_in_another_process_and_after_a_restart_too(self, kdc):
         token = make_token(kdc.alice)[0]
         code = (
-            "import sys; from flask_securest.gss import Acceptor; "
+            "import sys; from flask_securest.protocols.kerberos import Acceptor; "
             f"print(Acceptor({PRINCIPAL!r}, {str(kdc.keytab)!r}).accept(bytes.fromhex(sys.argv[1])).principal)"
         )
         done = subprocess.run([sys.executable, "-c", code, token.hex()], capture_output=True, text=True, check=True)

@@ -429,7 +429,7 @@ def of_jwt(breakdown, tmp_path, **options):
 
 
 def of_jwt_with_a_broken_library(breakdown, tmp_path):
-    from flask_securest.jwts import keys
+    from flask_securest.protocols.jwt import keys
 
     run, secrets = of_jwt(breakdown, tmp_path)
 
@@ -487,7 +487,7 @@ def of_introspection_with_a_broken_userstore(breakdown, tmp_path):
 def of_a_ticket(breakdown, tmp_path, at="accept", userstore=None, **options):
     pytest.importorskip("gssapi")
     from flask_securest.authentication_providers.kerberos import KerberosAuthenticator
-    from flask_securest.gss import Accepted
+    from flask_securest.protocols.kerberos import Accepted
 
     sent = b"planted-ticket-51d3"
     (tmp_path / "keytab").write_bytes(b"")

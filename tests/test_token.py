@@ -9,7 +9,7 @@ from flask_securest import User, current_identity, current_user
 from flask_securest.authentication_providers import TokenAuthenticator
 from flask_securest.chain import Answer, Chain
 from flask_securest.errors import ConfigurationError, ExpiredCredentialsError
-from flask_securest.signed_tokens import Signer
+from flask_securest.protocols.signed_tokens import Signer
 from flask_securest.testing import make_request
 from flask_securest.userstores import SimpleUserstore
 

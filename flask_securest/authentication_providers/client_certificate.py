@@ -18,10 +18,10 @@ from ..checks import require_name, require_type
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import Identity
 from ..models import User
+from ..protocols.x509.certificate import NAME_KINDS, Certificate, CertificateReader
+from ..protocols.x509.names import DistinguishedName, find_values, parse_dn
+from ..protocols.x509.proxies import ProxyHeaders
 from ..userstores.abstract import AbstractUserstore
-from ..x509.certificate import NAME_KINDS, Certificate, CertificateReader
-from ..x509.names import DistinguishedName, find_values, parse_dn
-from ..x509.proxies import ProxyHeaders
 from .abstract import AbstractAuthenticationProvider
 from .headers import environ_key, to_bytes
 

@@ -18,11 +18,11 @@ from werkzeug.wrappers import Request
 from ..checks import require_list, require_name
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import Identity
-from ..introspection.answer import LAST_SECOND, Answer, Expected, Refusal, read_answer
-from ..introspection.cache import IntrospectionCache
-from ..introspection.endpoint import IntrospectionEndpoint
-from ..jwts.claims import ClaimMapping
 from ..models import User, limit_scopes, require_user
+from ..protocols.introspection.answer import LAST_SECOND, Answer, Expected, Refusal, read_answer
+from ..protocols.introspection.cache import IntrospectionCache
+from ..protocols.introspection.endpoint import IntrospectionEndpoint
+from ..protocols.jwt.claims import ClaimMapping
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import format_challenge, read_authorization

@@ -15,14 +15,14 @@ from werkzeug.wrappers import Request
 from ..checks import require_name
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import Identity
-from ..jwts.claims import ClaimMapping, read_name, read_roles, read_scopes, read_text
-from ..jwts.document import FetchOptions, KeyDocument
-from ..jwts.format import parse_token
-from ..jwts.jwk import require_key, require_key_set
-from ..jwts.jwks import RemoteKeys
-from ..jwts.keys import ALGORITHMS, KeySource, import_jwt
-from ..jwts.policy import make_claims_policy, make_header_policy, require_names
 from ..models import User, UserModel, limit_scopes, require_user
+from ..protocols.jwt.claims import ClaimMapping, read_name, read_roles, read_scopes, read_text
+from ..protocols.jwt.document import FetchOptions, KeyDocument
+from ..protocols.jwt.format import parse_token
+from ..protocols.jwt.jwk import require_key, require_key_set
+from ..protocols.jwt.jwks import RemoteKeys
+from ..protocols.jwt.keys import ALGORITHMS, KeySource, import_jwt
+from ..protocols.jwt.policy import make_claims_policy, make_header_policy, require_names
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import environ_key, format_challenge, read_authorization, read_header

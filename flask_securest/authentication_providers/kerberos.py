@@ -15,9 +15,9 @@ from werkzeug.wrappers import Request
 
 from ..checks import require_list, require_name
 from ..errors import BadCredentialsError, ConfigurationError
-from ..gss import Acceptor
 from ..identity import UNSET, Identity
 from ..models import User
+from ..protocols.kerberos import Acceptor
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 

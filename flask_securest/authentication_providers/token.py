@@ -1,6 +1,6 @@
 """Signed tokens of our own, as bearer tokens (RFC 6750): ``Authorization: Bearer eyJzdWIi...Zw.aR8x0Q.pV2...``.
 
-How they are written stands in :mod:`flask_securest.signed_tokens`; with a store, each belongs to a session
+How they are written stands in :mod:`flask_securest.protocols.signed_tokens`; with a store, each belongs to a session
 (:mod:`flask_securest.tokenstores.sessions`), and ends with it.
 """
 
@@ -17,10 +17,10 @@ from ..accounts import Accounts
 from ..checks import require_list, require_name, require_seconds, require_type
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
-from ..jwts.format import is_jwt
 from ..known_accounts import KnownAccounts, known_accounts_of
 from ..models import UserModel, limit_scopes
-from ..signed_tokens import Claims, Signers
+from ..protocols.jwt.format import is_jwt
+from ..protocols.signed_tokens import Claims, Signers
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.issuing import Issuer
 from ..tokenstores.keeping import SessionKeeper, read_limits

@@ -13,8 +13,8 @@ from ..identity import UNKNOWN_ORIGIN, Identity, Origin, Unset
 from ..known_accounts import KnownAccounts
 from ..marks import mark_of
 from ..models import UserModel, scopes_of
+from ..protocols.signed_tokens import Signers
 from ..signals import send, tokens_issued, tokens_refreshed
-from ..signed_tokens import Signers
 from ..userstores.abstract import AbstractUserstore
 from .keeping import SessionKeeper
 from .limits import Tokens, limit_to_caller, require_claims, require_held

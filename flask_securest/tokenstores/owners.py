@@ -10,7 +10,7 @@ from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin, Unset, require_o
 from ..known_accounts import KnownAccounts
 from ..marks import mark_of
 from ..models import User, UserModel
-from ..signed_tokens import Claims, KeyOfToken
+from ..protocols.signed_tokens import Claims, KeyOfToken
 from ..userstores.abstract import AbstractUserstore
 from .models import Session
 from .sessions import is_same_account

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..checks import require_list, require_name
 from ..errors import BackendError, ConfigurationError
-from ..http.stream import new_tls_context
+from ..protocols.http.stream import new_tls_context
 from .ldap_entries import BindAnswer, Entry
 from .ldap_session import SUCCESS, Server, Session, UnreachableError, import_ldap3, in_session
 

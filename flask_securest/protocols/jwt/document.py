@@ -12,7 +12,7 @@ from email.message import Message
 from time import monotonic
 from typing import Any, NamedTuple
 
-from ..errors import BackendError, ConfigurationError
+from ...errors import BackendError, ConfigurationError
 from ..http.fetch import Fetched, fetch_with_headers, require_timeout, require_url
 from ..http.stream import make_tls_context
 from .format import parse_object
@@ -34,7 +34,7 @@ _NOT_KEPT = re.compile(r"(?:^|,)\s*(?:no-store|no-cache)\s*(?=,|=|$)", re.IGNORE
 
 
 class FetchOptions(NamedTuple):
-    """Hold how an issuer is asked; see :func:`~flask_securest.http.fetch.fetch`."""
+    """Hold how an issuer is asked; see :func:`~flask_securest.protocols.http.fetch.fetch`."""
 
     timeout: float
     allow_http: bool = False
@@ -54,7 +54,7 @@ class KeyDocument:
 
     :param url: where the JWKS is; ``None`` for discovery
     :param issuer: who is asked where it is, and must say to be nobody else
-    :param algorithms: names of :data:`~flask_securest.jwts.keys.ALGORITHMS`
+    :param algorithms: names of :data:`~flask_securest.protocols.jwt.keys.ALGORITHMS`
     :param options: how it is asked
     :raises ConfigurationError: a URL that cannot be asked
     """

@@ -2,7 +2,7 @@ r"""Distinguished names as text (RFC 4514), such as TLS servers write the subjec
 
 They are taken apart, and never searched: ``CN=alice`` is not in ``CN=mallory,OU=CN\=alice``, nor in ``CN=alice2``.
 
->>> from flask_securest.x509.names import find_values, parse_dn
+>>> from flask_securest.protocols.x509.names import find_values, parse_dn
 >>> dn = parse_dn(b"CN=alice+UID=7,OU=R\\2C D,O=Example")
 >>> find_values(dn, "OU")
 ['R, D']

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import BackendError, ConfigurationError
+from ...errors import BackendError, ConfigurationError
 from .stream import BoundedSocket, FetchError, make_tls_context, open_stream
 
 #: The longest time that may be given for one answer, in seconds.

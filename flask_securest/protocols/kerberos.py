@@ -11,7 +11,7 @@ import stat
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from .errors import (
+from ..errors import (
     AuthenticationError,
     BackendError,
     BadCredentialsError,
@@ -19,7 +19,7 @@ from .errors import (
     ExpiredCredentialsError,
     MissingDependencyError,
 )
-from .logs import get_logger
+from ..logs import get_logger
 
 _log = get_logger(__name__)
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any, cast
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 
 # How many addresses of one host are tried.
 _MAX_ADDRESSES = 4
@@ -29,7 +29,7 @@ _LOOKUPS = threading.BoundedSemaphore(16)
 
 
 class FetchError(Exception):
-    """Say what went wrong, in our own words. It never leaves :mod:`flask_securest.http.fetch`."""
+    """Say what went wrong, in our own words. It never leaves :mod:`flask_securest.protocols.http.fetch`."""
 
 
 class BoundedSocket(io.RawIOBase):

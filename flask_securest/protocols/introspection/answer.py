@@ -6,9 +6,9 @@ import re
 from time import time
 from typing import Any, NamedTuple
 
-from ..errors import BackendError, BadCredentialsError
-from ..jwts.claims import ClaimMapping, read_roles
-from ..jwts.format import parse_object
+from ...errors import BackendError, BadCredentialsError
+from ..jwt.claims import ClaimMapping, read_roles
+from ..jwt.format import parse_object
 
 #: The end of the year 9999, beyond which no datetime goes.
 LAST_SECOND = 253_402_300_799

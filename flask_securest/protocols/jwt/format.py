@@ -13,7 +13,7 @@ import math
 import re
 from typing import Any, NamedTuple, NoReturn
 
-from ..errors import BadCredentialsError
+from ...errors import BadCredentialsError
 
 # Three segments, none of them empty: an unsigned token (RFC 7519, section 6) has an empty third one.
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ..checks import require_list, require_name
-from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ...checks import require_list, require_name
+from ...errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from .keys import name_algorithm, require_algorithms
 
 #: How far the clocks of the issuer and of this machine may be apart at most, in seconds.
@@ -29,7 +29,7 @@ _LAST_SECOND = 253_402_300_799
 class HeaderPolicy(NamedTuple):
     """Hold what the header of a token must say.
 
-    :param algorithms: names of :data:`~flask_securest.jwts.keys.ALGORITHMS`
+    :param algorithms: names of :data:`~flask_securest.protocols.jwt.keys.ALGORITHMS`
     :param types: the ``typ`` that it may have, as :func:`normalise_type` returns it; ``None`` for none
     """
 
@@ -110,7 +110,7 @@ def normalise_type(value: object) -> str:
 def make_header_policy(algorithms: object, token_type: object) -> HeaderPolicy:
     """Return what headers must say.
 
-    :param algorithms: names of :data:`~flask_securest.jwts.keys.ALGORITHMS`
+    :param algorithms: names of :data:`~flask_securest.protocols.jwt.keys.ALGORITHMS`
     :param token_type: the one ``typ`` that is taken; ``None`` for those that an access token may have: none, ``JWT``,
         or ``at+jwt`` (RFC 9068)
     :raises ConfigurationError: an argument that is neither

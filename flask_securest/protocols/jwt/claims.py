@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
-from ..errors import BadCredentialsError
+from ...errors import BadCredentialsError
 
 #: Where something is in the claims: the name of a claim, a dotted path such as ``realm_access.roles``, or a function.
 ClaimMapping: TypeAlias = "str | Callable[[Mapping[str, Any]], Any]"

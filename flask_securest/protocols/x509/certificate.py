@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from ..errors import MissingDependencyError
+from ...errors import MissingDependencyError
 
 #: The kinds of alternative names that say who somebody is. UPN is the user principal name of Active Directory.
 NAME_KINDS = ("email", "DNS", "URI", "UPN")

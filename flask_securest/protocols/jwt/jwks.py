@@ -11,8 +11,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-from ..errors import BackendError
-from ..logs import get_logger, message_of
+from ...errors import BackendError
+from ...logs import get_logger, message_of
 from .keys import Key, KeySet, KeySource
 
 _log = get_logger(__name__)

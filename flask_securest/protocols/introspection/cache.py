@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic, time
 
-from ..errors import BackendError
+from ...errors import BackendError
 from .answer import Answer, Refusal
 
 

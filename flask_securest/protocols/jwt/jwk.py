@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
-from ..checks import require_list
-from ..errors import ConfigurationError
-from ..logs import get_logger
+from ...checks import require_list
+from ...errors import ConfigurationError
+from ...logs import get_logger
 from .format import decode_base64url
 from .keys import ALGORITHMS, Key, KeySet, KeySource, SingleKey, import_jwt, name_algorithm
 
@@ -87,7 +87,7 @@ def require_key(key: object, algorithms: Collection[str]) -> KeySource:
     """Return what the application gives as the only key.
 
     :param key: a shared secret for HS..., as string or bytes; a public key in PEM; or a JWK, as a mapping
-    :param algorithms: names of :data:`~flask_securest.jwts.keys.ALGORITHMS`, each of which must be for this key
+    :param algorithms: names of :data:`~flask_securest.protocols.jwt.keys.ALGORITHMS`, each of which must be for this key
     :raises ConfigurationError: it is none, or not for these; the message quotes nothing of it
     """
     try:
@@ -112,7 +112,7 @@ def require_key_set(document: object, algorithms: Collection[str]) -> KeySet:
     """Return the keys of a document that the application gives.
 
     :param document: ``{"keys": [...]}``
-    :param algorithms: names of :data:`~flask_securest.jwts.keys.ALGORITHMS`
+    :param algorithms: names of :data:`~flask_securest.protocols.jwt.keys.ALGORITHMS`
     :raises ConfigurationError: it is none, or has no key for these; the message quotes nothing of it
     """
     if not isinstance(document, Mapping):

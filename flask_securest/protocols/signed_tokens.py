@@ -20,9 +20,9 @@ import time
 from binascii import a2b_base64, b2a_base64
 from typing import Any, NamedTuple
 
-from .errors import BadCredentialsError, ConfigurationError
-from .identity import UNKNOWN_ORIGIN, Origin
-from .logs import get_logger
+from ..errors import BadCredentialsError, ConfigurationError
+from ..identity import UNKNOWN_ORIGIN, Origin
+from ..logs import get_logger
 
 _log = get_logger(__name__)
 

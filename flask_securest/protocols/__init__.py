@@ -1,0 +1,1 @@
+"""Formats and exchanges that other systems have defined, without providers."""
