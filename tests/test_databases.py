@@ -18,11 +18,11 @@ from servers.postgresql import postgresql
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from flask_securest import User
-from flask_securest.databases import Database
-from flask_securest.engines import _ENGINES
 from flask_securest.errors import BackendError, ConfigurationError, MissingDependencyError
 from flask_securest.keystores.models import KeyUse
 from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
+from flask_securest.sql.databases import Database
+from flask_securest.sql.engines import _ENGINES
 from flask_securest.tokenstores import Session
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
@@ -89,11 +89,11 @@ class TestURL:
             store("postgresql://user:planted@host/db")
 
     def test_without_sqlalchemy_it_is_told_what_to_install(self, store, monkeypatch):
-        for name in [each for each in sys.modules if each.startswith(("sqlalchemy", "flask_securest.databases"))]:
+        for name in [each for each in sys.modules if each.startswith(("sqlalchemy", "flask_securest.sql.databases"))]:
             monkeypatch.setitem(sys.modules, name, None)
-        monkeypatch.delitem(sys.modules, "flask_securest.databases")
-        monkeypatch.setitem(sys.modules, "flask_securest.engines", None)
-        monkeypatch.delitem(sys.modules, "flask_securest.engines")
+        monkeypatch.delitem(sys.modules, "flask_securest.sql.databases")
+        monkeypatch.setitem(sys.modules, "flask_securest.sql.engines", None)
+        monkeypatch.delitem(sys.modules, "flask_securest.sql.engines")
         with pytest.raises(MissingDependencyError, match=rf"{store.__name__}.*\[sqlalchemy\]"):
             store("sqlite:///users.db")
 

@@ -17,9 +17,9 @@ from sqlalchemy import orm
 
 from flask_securest import User
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator
-from flask_securest.databases import Database
 from flask_securest.errors import BackendError, ConfigurationError
 from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
+from flask_securest.sql.databases import Database
 from flask_securest.testing import KeystoreContract, WritableUserstoreContract
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 

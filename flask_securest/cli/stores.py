@@ -16,7 +16,7 @@ from ..guarded_app import GuardedApp
 from ..keystores.abstract import AbstractKeystore, AbstractWritableKeystore
 from ..keystores.simple import SimpleKeystore
 from ..passwords import PasswordHasher
-from ..sql_stores import SQLStore
+from ..sql.stores import SQLStore
 from ..tokenstores.abstract import AbstractTokenstore
 from ..userstores.abstract import AbstractUserstore, AbstractWritableUserstore
 

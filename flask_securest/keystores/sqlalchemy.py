@@ -7,14 +7,14 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from ..sql_stores import SQLStore
+from ..sql.stores import SQLStore
 from ..uses import SECONDS_BETWEEN_WRITES
 from .abstract import AbstractWritableKeystore
 from .format import DEFAULT_PREFIX
 from .models import ApiKey, KeyUse
 
 if TYPE_CHECKING:
-    from ..databases import DatabaseSource
+    from ..sql.databases import DatabaseSource
 
 #: How many keys are taken from an iterable before a transaction begins.
 _TAKEN_BEFORE = 10_000

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from ..databases import Upgraded
 from ..errors import BackendError
+from ..sql.databases import Upgraded
 from .models import ApiKey, KeyUse
 
 #: The version of these tables. It is raised only with a change that the release before could not live with.

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..identity import Origin
-from ..sql_stores import SQLStore
+from ..sql.stores import SQLStore
 from .abstract import AbstractTokenstore
 from .models import Session
 
 if TYPE_CHECKING:
-    from ..databases import DatabaseSource
+    from ..sql.databases import DatabaseSource
 
 
 class SQLAlchemyTokenstore(SQLStore, AbstractTokenstore):

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from ..databases import Upgraded
 from ..errors import BackendError
 from ..identity import UNKNOWN_ORIGIN, Origin
+from ..sql.databases import Upgraded
 from .models import Session
 
 #: The version of these tables. It is raised only with a change that the release before could not live with.

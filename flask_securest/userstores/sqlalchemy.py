@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..marks import bind_mark, make_mark, mark_of, refuses_unmarked
 from ..models import User, collect_names
-from ..sql_stores import SQLStore
+from ..sql.stores import SQLStore
 from .abstract import AbstractWritableUserstore
 
 if TYPE_CHECKING:
-    from ..databases import DatabaseSource
+    from ..sql.databases import DatabaseSource
 
 #: The longest name, in characters, that the tables take.
 _LONGEST_NAME = 255

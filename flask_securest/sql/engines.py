@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 #: Until when the look-up that runs now may wait, by ``time.monotonic()``; ``None`` for work that may take longer.
 DEADLINE: contextvars.ContextVar[float | None] = contextvars.ContextVar("securest_deadline", default=None)

@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from .errors import BackendError, MissingDependencyError
-from .logs import get_logger, message_of
+from ..errors import BackendError, MissingDependencyError
+from ..logs import get_logger, message_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

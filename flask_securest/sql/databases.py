@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
+from ..errors import BackendError, ConfigurationError
 from .engines import DEADLINE, make_engine, require_shareable
-from .errors import BackendError, ConfigurationError
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""SQL databases: engines, schemas, and what stores in them have in common."""
