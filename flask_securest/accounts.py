@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
-from .checks import require_name
 from .errors import ConfigurationError
 from .identity import UNKNOWN_ORIGIN, Origin
 from .models import UserModel, require_user
+from .support.checks import require_name
 from .userstores.abstract import AbstractUserstore
 
 

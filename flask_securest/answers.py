@@ -17,8 +17,8 @@ from werkzeug.wrappers import Request
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .errors import AccountStatusError, AuthenticationError, BackendError, ExpiredCredentialsError
 from .identity import Identity, Origin
-from .logs import forget_frames
 from .origins import read_identity
+from .support.logs import forget_frames
 from .userstores.abstract import AbstractUserstore
 
 

@@ -15,13 +15,13 @@ from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
 from flask_restful import Api
 
-from .checks import require_type
 from .dispatching import prepare_class
 from .endpoints import full_endpoint
 from .errors import ConfigurationError
 from .guard import ApiGuard
 from .guarded_app import GuardedApp
 from .protecting import protect_output
+from .support.checks import require_type
 from .tracing import API_MARK
 
 _ATTACHMENT = "__flask_securest_attachment__"  # on a guarded Api

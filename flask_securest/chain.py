@@ -15,10 +15,10 @@ from werkzeug.wrappers import Request
 from .answers import ANSWERS, Answer, Answers, Asked, Said, ask
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key
-from .checks import require_list
 from .errors import ConfigurationError
 from .identity import Identity
 from .origins import origin_of, read_identity
+from .support.checks import require_list
 from .userstores.abstract import AbstractUserstore
 
 # On every request's way; looking an enum's member up costs more than the rest of a line.

@@ -16,9 +16,9 @@ from .authorization_providers.abstract import AbstractAuthorizationProvider, Dec
 from .chain import Chain, Found
 from .errors import AuthenticationError, AuthorizationError, BackendError
 from .identity import Identity
-from .logs import forget_frames
 from .resolution import Rule
 from .statements import Access
+from .support.logs import forget_frames
 from .verdict import Policy, Refusal, Verdict, make_verdict
 
 #: With which status each answer of a chain is refused; those that are not here are bugs.

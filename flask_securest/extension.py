@@ -15,13 +15,13 @@ from .attachment import attach, attach_to_app, require_api
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
 from .census import Route, take_census
-from .checks import require_callable, require_callable_with, require_list, require_type
 from .dispatching import judge_again
 from .errors import ConfigurationError
 from .guard import ApiGuard, Mode
 from .guarded_app import GuardedApp
 from .protecting import protect_class, protect_function
 from .responses import ErrorHandler
+from .support.checks import require_callable, require_callable_with, require_list, require_type
 from .userstores.abstract import AbstractUserstore
 
 _View = TypeVar("_View", bound=Callable[..., Any])

@@ -18,7 +18,6 @@ from .current import ANONYMOUS, STATE, Caller
 from .decision import AnyPolicy, FixedPolicy
 from .endpoints import find_verbs
 from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
-from .logs import forget_frames, get_logger
 from .policies import make_policy, same_arguments
 from .preflights import is_preflight, tells_more
 from .reports import Reporter
@@ -26,6 +25,7 @@ from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_
 from .responses import ErrorHandler, make_refusal
 from .settings import Settings
 from .signals import request_authenticated, request_refused, request_would_be_refused
+from .support.logs import forget_frames, get_logger
 from .verdict import Refusal, Verdict
 
 #: Which levels the log of successes is known to have or not to have. ``Logger.isEnabledFor``, which keeps it there and

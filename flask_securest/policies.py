@@ -7,11 +7,11 @@ from typing import Protocol
 from .authorization_providers.abstract import Target
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy
 from .errors import ConfigurationError
-from .logs import forget_frames
 from .members import is_of_everybody, look_inside, members_of
 from .resolution import ProtectedFunction, Rule
 from .settings import Chains, Settings
 from .statements import SILENCE, Access, get_statement, put_in_force
+from .support.logs import forget_frames
 
 #: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).
 _MOST_VERBS = 32

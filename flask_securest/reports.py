@@ -14,7 +14,6 @@ from werkzeug.wrappers import Request
 from .decision import FixedPolicy
 from .errors import ConfigurationError
 from .identity import Identity
-from .logs import get_logger, message_of
 from .responses import add_identity_headers
 from .signals import (
     replaced_credentials_used,
@@ -23,6 +22,7 @@ from .signals import (
     request_would_be_refused,
     send,
 )
+from .support.logs import get_logger, message_of
 from .verdict import Refusal, Verdict
 
 _log = get_logger(__name__)

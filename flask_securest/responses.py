@@ -27,7 +27,7 @@ from .authentication_providers.headers import read_authorization
 from .chain import Chain
 from .errors import BadCredentialsError
 from .identity import Identity
-from .logs import get_logger
+from .support.logs import get_logger
 from .verdict import Verdict
 
 _log = get_logger(__name__)

@@ -21,7 +21,7 @@ from typing import Any
 
 from blinker import NamedSignal, Namespace
 
-from .logs import get_logger
+from .support.logs import get_logger
 
 _log = get_logger(__name__)
 

@@ -12,13 +12,13 @@ from flask import request
 from flask_restful import Api, Resource
 
 from .authentication_providers.token import TokenAuthenticator
-from .checks import require_type
 from .current import get_caller
 from .errors import AuthorizationError, BadCredentialsError, ConfigurationError
 from .extension import SecuREST
 from .identity import Identity
-from .logs import get_logger
 from .rules import authenticators, public
+from .support.checks import require_type
+from .support.logs import get_logger
 from .tokenstores.keeping import SessionKeeper
 from .tokenstores.limits import Tokens
 from .tokenstores.models import Session

@@ -12,7 +12,7 @@ from .authorization_providers.abstract import Target
 from .chain import Chain, Found, Outcome
 from .current import ANONYMOUS, Caller, InForce
 from .identity import Identity
-from .logs import message_of
+from .support.logs import message_of
 
 
 class Verdict(InForce):

@@ -18,7 +18,7 @@ from werkzeug.local import LocalProxy
 
 from flask_securest import SecuREST, User, current_user, optional, public, require
 from flask_securest.errors import BackendError, BadCredentialsError, ConfigurationError, MissingDependencyError
-from flask_securest.logs import format_traceback
+from flask_securest.support.logs import format_traceback
 
 PREFLIGHT = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
 

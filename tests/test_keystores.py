@@ -25,9 +25,9 @@ from flask_securest.keystores import AbstractKeystore, ApiKey, SimpleKeystore
 from flask_securest.keystores.format import digest_of, find_key_id, key_pattern, make_key
 from flask_securest.keystores.models import KeyUse
 from flask_securest.signals import replaced_credentials_used
+from flask_securest.support.uses import UseRecorder
 from flask_securest.testing import AuthenticationProviderContract, KeystoreContract
 from flask_securest.userstores import SimpleUserstore
-from flask_securest.uses import UseRecorder
 
 
 def in_time(**length):
@@ -393,7 +393,7 @@ USE = KeyUse("A" * 16, False)
 class TestUses:
     def test_one_key_is_written_once_a_minute_and_its_former_secret_for_itself(self, monkeypatch):
         now = [1000.0]
-        monkeypatch.setattr("flask_securest.uses.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("flask_securest.support.uses.time.monotonic", lambda: now[0])
         store = Recording()
         recorder = UseRecorder(store)
         for _ in range(100):
@@ -432,7 +432,7 @@ class TestUses:
         assert threading.active_count() == before
 
     def test_what_is_remembered_has_an_end(self, monkeypatch):
-        monkeypatch.setattr("flask_securest.uses._MOST_KEYS", 10)
+        monkeypatch.setattr("flask_securest.support.uses._MOST_KEYS", 10)
         recorder = UseRecorder(Recording())
         for number in range(1000):
             recorder.record(KeyUse(f"{number:016}", False))

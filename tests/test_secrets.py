@@ -22,8 +22,8 @@ from flask_securest.authentication_providers import (
 from flask_securest.cli import securest as command_line
 from flask_securest.errors import SecuRESTError
 from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
-from flask_securest.logs import get_logger
 from flask_securest.signals import refresh_token_reused, request_authenticated, request_refused
+from flask_securest.support.logs import get_logger
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 

@@ -12,7 +12,6 @@ from typing import Any
 from werkzeug.wrappers import Request
 
 from ..accounts import Accounts
-from ..checks import require_name, require_type
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import UNSET, Identity
@@ -21,8 +20,9 @@ from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
 from ..known_accounts import KnownAccounts
 from ..models import User, UserModel, limit_scopes
+from ..support.checks import require_name, require_type
+from ..support.uses import UseRecorder
 from ..userstores.abstract import AbstractUserstore
-from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
 from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_bytes
 

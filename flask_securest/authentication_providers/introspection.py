@@ -15,7 +15,6 @@ from hashlib import blake2s
 
 from werkzeug.wrappers import Request
 
-from ..checks import require_list, require_name
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import Identity
 from ..models import User, limit_scopes, require_user
@@ -23,6 +22,7 @@ from ..protocols.introspection.answer import LAST_SECOND, Answer, Expected, Refu
 from ..protocols.introspection.cache import IntrospectionCache
 from ..protocols.introspection.endpoint import IntrospectionEndpoint
 from ..protocols.jwt.claims import ClaimMapping
+from ..support.checks import require_list, require_name
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import format_challenge, read_authorization

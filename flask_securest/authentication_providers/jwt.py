@@ -12,7 +12,6 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from ..checks import require_name
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import Identity
 from ..models import User, UserModel, limit_scopes, require_user
@@ -23,6 +22,7 @@ from ..protocols.jwt.jwk import require_key, require_key_set
 from ..protocols.jwt.jwks import RemoteKeys
 from ..protocols.jwt.keys import ALGORITHMS, KeySource, import_jwt
 from ..protocols.jwt.policy import make_claims_policy, make_header_policy, require_names
+from ..support.checks import require_name
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import environ_key, format_challenge, read_authorization, read_header

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from werkzeug.wrappers import Request
 
-from ..checks import require_list, require_name
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import UNSET, Identity
 from ..models import User
 from ..protocols.kerberos import Acceptor
+from ..support.checks import require_list, require_name
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
 

@@ -7,11 +7,11 @@ import re
 
 from werkzeug.wrappers import Request
 
-from ..checks import require_name, require_type
 from ..errors import AuthenticationError, BadCredentialsError, ConfigurationError
-from ..logs import get_logger
 from ..models import UserModel, require_user
 from ..passwords import MAX_PASSWORD_BYTES, PasswordHasher
+from ..support.checks import require_name, require_type
+from ..support.logs import get_logger
 from ..userstores.abstract import AbstractUserstore, AbstractVerifyingUserstore, AbstractWritableUserstore
 from .abstract import AbstractAuthenticationProvider
 from .headers import format_challenge, read_authorization

@@ -14,20 +14,20 @@ from typing import Any, Literal
 from werkzeug.wrappers import Request
 
 from ..accounts import Accounts
-from ..checks import require_list, require_name, require_seconds, require_type
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
 from ..known_accounts import KnownAccounts, known_accounts_of
 from ..models import UserModel, limit_scopes
 from ..protocols.jwt.format import is_jwt
 from ..protocols.signed_tokens import Claims, Signers
+from ..support.checks import require_list, require_name, require_seconds, require_type
+from ..support.uses import UseRecorder
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.issuing import Issuer
 from ..tokenstores.keeping import SessionKeeper, read_limits
 from ..tokenstores.limits import Tokens
 from ..tokenstores.owners import find_account
 from ..userstores.abstract import AbstractUserstore
-from ..uses import UseRecorder
 from .abstract import AbstractAuthenticationProvider
 from .headers import environ_key, format_challenge, read_authorization, read_header
 

@@ -11,7 +11,7 @@ from ..census import take_census
 from ..errors import BackendError
 from ..guard import ApiGuard
 from ..keystores.simple import SimpleKeystore
-from ..logs import message_of
+from ..support.logs import message_of
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.simple import SimpleTokenstore
 from .stores import all_guards, providers_of

@@ -11,7 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from ..errors import BackendError, ConfigurationError
-from ..logs import message_of
+from ..support.logs import message_of
 from .output import OutputError, escape, flush_output, note, write_help
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

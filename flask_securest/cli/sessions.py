@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..checks import require_name
+from ..support.checks import require_name
 from ..tokenstores.keeping import SessionKeeper
 from ..tokenstores.models import Session
 from .commands import Commands, Refused, json_option, store_option

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ..sql.stores import SQLStore
-from ..uses import SECONDS_BETWEEN_WRITES
+from ..support.uses import SECONDS_BETWEEN_WRITES
 from .abstract import AbstractWritableKeystore
 from .format import DEFAULT_PREFIX
 from .models import ApiKey, KeyUse

@@ -19,7 +19,7 @@ from ..errors import (
     ExpiredCredentialsError,
     MissingDependencyError,
 )
-from ..logs import get_logger
+from ..support.logs import get_logger
 
 _log = get_logger(__name__)
 

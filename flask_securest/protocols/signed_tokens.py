@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import UNKNOWN_ORIGIN, Origin
-from ..logs import get_logger
+from ..support.logs import get_logger
 
 _log = get_logger(__name__)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ..errors import BackendError, MissingDependencyError
-from ..logs import get_logger, message_of
+from ..support.logs import get_logger, message_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
-from ..checks import MOST_SECONDS, require_whole
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin
 from ..known_accounts import KnownAccounts
 from ..marks import mark_of
 from ..models import UserModel
 from ..signals import send, sessions_ended
+from ..support.checks import MOST_SECONDS, require_whole
 from .abstract import AbstractTokenstore
 from .models import Session
 from .sessions import is_same_account, now

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from ..checks import require_whole
 from ..identity import UNKNOWN_ORIGIN, Origin
+from ..support.checks import require_whole
 from .abstract import AbstractTokenstore
 from .models import Session
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from ..logs import get_logger
 from ..models import User, UserModel
 from ..passwords import MAX_PASSWORD_BYTES
+from ..support.logs import get_logger
+from ..support.watched_file import WatchedFile, printable, require_path
 from .abstract import AbstractVerifyingUserstore
 from .apache_hashes import Kind, Sample, choose_samples, kind_of, verify_as_slowly_as_any
-from .watched_file import WatchedFile, printable, require_path
 
 _log = get_logger(__name__)
 

@@ -13,11 +13,11 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Literal
 
-from ..checks import require_name
 from ..errors import AccountStatusError, BackendError, ConfigurationError
-from ..logs import get_logger
 from ..models import User, UserModel
 from ..passwords import MAX_PASSWORD_BYTES
+from ..support.checks import require_name
+from ..support.logs import get_logger
 from .abstract import AbstractVerifyingUserstore
 from .ldap_accounts import (
     READ_ATTRIBUTES,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..checks import require_name
 from ..errors import ConfigurationError
 from ..models import collect_names
+from ..support.checks import require_name
 from .ldap_directory import Directory
 from .ldap_entries import (
     Entry,

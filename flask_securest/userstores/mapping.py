@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from ..checks import require_list
 from ..errors import ConfigurationError
 from ..models import User, collect_names
+from ..support.checks import require_list
 
 _USER_FIELDS = frozenset(field.name for field in fields(User))
 _GROUP_FIELDS = frozenset({"name", "roles"})

@@ -8,8 +8,8 @@ from base64 import b64encode
 from time import monotonic
 from urllib.parse import quote_plus, urlencode
 
-from ...checks import require_name
 from ...errors import BackendError, ConfigurationError
+from ...support.checks import require_name
 from ..http.fetch import fetch, require_timeout, require_url
 from ..http.stream import make_tls_context
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
-from ...checks import require_list
 from ...errors import ConfigurationError
-from ...logs import get_logger
+from ...support.checks import require_list
+from ...support.logs import get_logger
 from .format import decode_base64url
 from .keys import ALGORITHMS, Key, KeySet, KeySource, SingleKey, import_jwt, name_algorithm
 

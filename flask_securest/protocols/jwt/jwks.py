@@ -12,7 +12,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from ...errors import BackendError
-from ...logs import get_logger, message_of
+from ...support.logs import get_logger, message_of
 from .keys import Key, KeySet, KeySource
 
 _log = get_logger(__name__)

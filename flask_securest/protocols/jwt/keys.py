@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ...checks import require_list
 from ...errors import ConfigurationError, MissingDependencyError
-from ...logs import get_logger
+from ...support.checks import require_list
+from ...support.logs import get_logger
 
 _log = get_logger(__name__)
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ...checks import require_list, require_name
 from ...errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ...support.checks import require_list, require_name
 from .keys import name_algorithm, require_algorithms
 
 #: How far the clocks of the issuer and of this machine may be apart at most, in seconds.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...authentication_providers.headers import environ_key
-from ...checks import require_list, require_name
 from ...errors import ConfigurationError
+from ...support.checks import require_list, require_name
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from ..errors import ConfigurationError
-from ..logs import get_logger
 from ..signals import send, userstore_file_rejected
+from .logs import get_logger
 
 _log = get_logger(__name__)
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 
 #: A century: what is meant to be for ever.
 MOST_SECONDS = 100 * 366 * 24 * 3600

@@ -1,0 +1,1 @@
+"""What everything else stands on: checks of arguments, logs, and the like."""
