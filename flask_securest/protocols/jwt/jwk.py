@@ -87,7 +87,7 @@ def require_key(key: object, algorithms: Collection[str]) -> KeySource:
     """Return what the application gives as the only key.
 
     :param key: a shared secret for HS..., as string or bytes; a public key in PEM; or a JWK, as a mapping
-    :param algorithms: names of :data:`~flask_securest.protocols.jwt.keys.ALGORITHMS`, each of which must be for this key
+    :param algorithms: names of :data:`~flask_securest.protocols.jwt.keys.ALGORITHMS`; each must be for this key
     :raises ConfigurationError: it is none, or not for these; the message quotes nothing of it
     """
     try:
