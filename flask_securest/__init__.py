@@ -4,7 +4,7 @@ from .current import current_identity, current_user
 from .extension import SecuREST
 from .identity import UNSET, Identity
 from .models import User, UserModel
-from .rules import USE_DEFAULT, authenticators, optional, public, require
+from .rules.decorators import USE_DEFAULT, authenticators, optional, public, require
 
 __all__ = [
     "UNSET",

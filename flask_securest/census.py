@@ -8,8 +8,8 @@ from typing import NamedTuple
 from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .guarded_app import GuardedApp
-from .resolution import ProtectedFunction, Rule, answers
-from .statements import Access
+from .rules.resolution import ProtectedFunction, Rule, answers
+from .rules.statements import Access
 
 
 class Route(NamedTuple):

@@ -16,8 +16,8 @@ from .authorization_providers.abstract import AbstractAuthorizationProvider, Dec
 from .chain import Chain, Found
 from .errors import AuthenticationError, AuthorizationError, BackendError
 from .identity import Identity
-from .resolution import Rule
-from .statements import Access
+from .rules.resolution import Rule
+from .rules.statements import Access
 from .support.logs import forget_frames
 from .verdict import Policy, Refusal, Verdict, make_verdict
 

@@ -21,8 +21,8 @@ from .errors import AuthenticationError, AuthorizationError, BackendError, Confi
 from .policies import make_policy, same_arguments
 from .preflights import is_preflight, tells_more
 from .reports import Reporter
-from .resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rules
 from .responses import ErrorHandler, make_refusal
+from .rules.resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rules
 from .settings import Settings
 from .signals import request_authenticated, request_refused, request_would_be_refused
 from .support.logs import forget_frames, get_logger

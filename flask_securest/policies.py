@@ -7,10 +7,10 @@ from typing import Protocol
 from .authorization_providers.abstract import Target
 from .decision import AnyPolicy, ChainPolicy, FixedPolicy
 from .errors import ConfigurationError
-from .members import is_of_everybody, look_inside, members_of
-from .resolution import ProtectedFunction, Rule
+from .rules.members import is_of_everybody, look_inside, members_of
+from .rules.resolution import ProtectedFunction, Rule
+from .rules.statements import SILENCE, Access, get_statement, put_in_force
 from .settings import Chains, Settings
-from .statements import SILENCE, Access, get_statement, put_in_force
 from .support.logs import forget_frames
 
 #: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).

@@ -21,8 +21,8 @@ from .dispatching import prepare_class
 from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .policies import same_arguments
-from .resolution import ProtectedFunction
-from .statements import COPIED_FROM, PROTECTION_MARK
+from .rules.resolution import ProtectedFunction
+from .rules.statements import COPIED_FROM, PROTECTION_MARK
 from .verdict import Verdict
 from .wrapper import call_guarded, make_callable
 

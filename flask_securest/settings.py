@@ -9,8 +9,8 @@ from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
 from .chain import Chain
 from .errors import ConfigurationError
-from .rules import USE_DEFAULT
-from .statements import Authenticator
+from .rules.decorators import USE_DEFAULT
+from .rules.statements import Authenticator
 from .userstores.abstract import AbstractUserstore
 
 #: Chains by the names and providers in them, and the userstore that they are given.

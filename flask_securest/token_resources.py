@@ -16,7 +16,7 @@ from .current import get_caller
 from .errors import AuthorizationError, BadCredentialsError, ConfigurationError
 from .extension import SecuREST
 from .identity import Identity
-from .rules import authenticators, public
+from .rules.decorators import authenticators, public
 from .support.checks import require_type
 from .support.logs import get_logger
 from .tokenstores.keeping import SessionKeeper

@@ -17,8 +17,8 @@ from werkzeug.local import LocalProxy
 
 from .guard import GuardedView
 from .protecting import Protection, is_protecting
-from .resolution import ProtectedFunction
-from .statements import PROTECTION_MARK, SILENCE, get_statement
+from .rules.resolution import ProtectedFunction
+from .rules.statements import PROTECTION_MARK, SILENCE, get_statement
 from .wrapper import VIEW_MARK, is_wrapper
 
 #: On what the ``output`` of an attached Api has returned: the Api.

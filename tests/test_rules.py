@@ -9,8 +9,8 @@ from helpers import ALICE, BOB, KEY, Scripted, api_key, bearer, chain_of_three, 
 from flask_securest import USE_DEFAULT, Identity, SecuREST, User, authenticators, optional, public, require
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, TokenAuthenticator
 from flask_securest.errors import ConfigurationError
-from flask_securest.resolution import resolve_rule
-from flask_securest.statements import Access
+from flask_securest.rules.resolution import resolve_rule
+from flask_securest.rules.statements import Access
 
 WITH_SCOPES = Identity(User("alice", roles=["admin"]), scopes=["read", "write"])
 

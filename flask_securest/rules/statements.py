@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import FunctionType, GetSetDescriptorType
 from typing import Any
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .errors import ConfigurationError
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..errors import ConfigurationError
 from .requirement import NO_REQUIREMENT, Requirement
 
 # functools.wraps copies it along with the rest of __dict__, so a rule survives the decorators put around it.

@@ -15,7 +15,7 @@ from itertools import islice
 from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, NamedTuple, TypeGuard, cast
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 from .statements import SILENCE, Access, Statement, get_statement, instance_dict, merge
 from .written import Written, find_written, is_opened_elsewhere
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .authorization_providers.abstract import Decision
-from .identity import Identity
+from ..authorization_providers.abstract import Decision
+from ..identity import Identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 from .members import look_inside, read_member
 from .placement import refuse_lost_rules, refuse_misplaced_rules
 from .requirement import NO_REQUIREMENT, Requirement

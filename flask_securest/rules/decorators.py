@@ -1,7 +1,7 @@
 """Say what a Resource or one of its methods asks for: ``public``, ``optional``, ``authenticators``, ``require``.
 
-The decorators leave a :class:`~flask_securest.statements.Statement` on what they decorate. What all statements about
-a method come to, its own and those on its class and their bases, is found in :mod:`flask_securest.resolution`.
+The decorators leave a :class:`~flask_securest.rules.statements.Statement` on what they decorate. What all statements about
+a method come to, its own and those on its class and their bases, is found in :mod:`flask_securest.rules.resolution`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from types import FunctionType, MethodType
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .errors import ConfigurationError
-from .models import collect_names
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..errors import ConfigurationError
+from ..models import collect_names
 from .requirement import Requirement
 from .statements import (
     USE_DEFAULT,

@@ -8,9 +8,9 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
+from .decorators import is_rule
 from .members import Inside, is_plain, look_inside, members_of, read_member
-from .rules import is_rule
 from .statements import COPIED_FROM, SILENCE, get_statement, instance_dict
 from .written import Written, find_written, iterate_owners, take_made
 

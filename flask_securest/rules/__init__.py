@@ -1,0 +1,1 @@
+"""What is written on classes and methods becomes the rule of a class and a verb."""
