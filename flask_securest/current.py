@@ -54,7 +54,7 @@ ANONYMOUS = Caller(None, None)
 
 
 class InForce:
-    """Be the base of what a request goes on by: a :class:`~flask_securest.verdict.Verdict`."""
+    """Be the base of what a request goes on by: a :class:`~flask_securest.decision.verdict.Verdict`."""
 
     __slots__ = ()
 

@@ -13,10 +13,10 @@ from flask_restful import Resource
 from werkzeug.exceptions import HTTPException
 
 from .current import current_request, get_in_force, put_in_force
+from .decision.verdict import Refusal
 from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .preflights import JUDGING_AGAIN, PREPARED, is_preflight
-from .verdict import Refusal
 from .wrapper import call_guarded
 
 #: These choose the method by what ``request.method`` is at the time.

@@ -12,7 +12,7 @@
     ├── AuthorizationError              known, but not allowed: raised in a view, answers 403
     └── BackendError                    cannot know now: a directory, database or key server is down
 
-What the chain does with each of them stands in :mod:`flask_securest.answers`. The messages of these
+What the chain does with each of them stands in :mod:`flask_securest.decision.answers`. The messages of these
 errors are for the log alone; a client is never told them.
 """
 

@@ -23,13 +23,13 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .answers import forget_unable, status_of
 from .current import ANONYMOUS, Caller, current_request, get_context
-from .decision import AnyPolicy
+from .decision.answers import forget_unable, status_of
+from .decision.policy import AnyPolicy
+from .decision.verdict import Refusal, Verdict
 from .guard import GuardedView
 from .hooks import close_answer, has_last_word, read_status
 from .preflights import has_body
-from .verdict import Refusal, Verdict
 from .wrapper import ViewFunction
 
 _NO_ARGUMENTS: Mapping[str, Any] = {}

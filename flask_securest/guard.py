@@ -12,21 +12,21 @@ from flask import Flask, Request, Response, after_this_request
 from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .answers import ANSWERS, Answers
 from .authorization_providers.abstract import Target
 from .current import ANONYMOUS, STATE, Caller
-from .decision import AnyPolicy, FixedPolicy
+from .decision.answers import ANSWERS, Answers
+from .decision.choosing import make_policy, same_arguments
+from .decision.policy import AnyPolicy, FixedPolicy
+from .decision.settings import Settings
+from .decision.verdict import Refusal, Verdict
 from .endpoints import find_verbs
 from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
-from .policies import make_policy, same_arguments
 from .preflights import is_preflight, tells_more
 from .reports import Reporter
 from .responses import ErrorHandler, make_refusal
 from .rules.resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rules
-from .settings import Settings
 from .signals import request_authenticated, request_refused, request_would_be_refused
 from .support.logs import forget_frames, get_logger
-from .verdict import Refusal, Verdict
 
 #: Which levels the log of successes is known to have or not to have. ``Logger.isEnabledFor``, which keeps it there and
 #: empties it when a level is changed, is a call, and would be one on every request.

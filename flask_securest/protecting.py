@@ -17,13 +17,13 @@ from flask.views import View
 from flask_restful import Api
 
 from .current import current_request, get_in_force
+from .decision.choosing import same_arguments
+from .decision.verdict import Verdict
 from .dispatching import prepare_class
 from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
-from .policies import same_arguments
 from .rules.resolution import ProtectedFunction
 from .rules.statements import COPIED_FROM, PROTECTION_MARK
-from .verdict import Verdict
 from .wrapper import call_guarded, make_callable
 
 _MOST_ORIGINS = 100

@@ -11,7 +11,8 @@ from blinker import NamedSignal
 from flask import Response, after_this_request
 from werkzeug.wrappers import Request
 
-from .decision import FixedPolicy
+from .decision.policy import FixedPolicy
+from .decision.verdict import Refusal, Verdict
 from .errors import ConfigurationError
 from .identity import Identity
 from .responses import add_identity_headers
@@ -23,7 +24,6 @@ from .signals import (
     send,
 )
 from .support.logs import get_logger, message_of
-from .verdict import Refusal, Verdict
 
 _log = get_logger(__name__)
 

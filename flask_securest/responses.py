@@ -24,11 +24,11 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import read_authorization
-from .chain import Chain
+from .decision.chain import Chain
+from .decision.verdict import Verdict
 from .errors import BadCredentialsError
 from .identity import Identity
 from .support.logs import get_logger
-from .verdict import Verdict
 
 _log = get_logger(__name__)
 

@@ -1,7 +1,7 @@
 """What can be listened to: signals of `blinker <https://blinker.readthedocs.io>`_, as Flask's own are.
 
 Where nothing else is said, the sender is the :class:`~flask_securest.SecuREST` object, and receivers get ``request``,
-the Werkzeug request, and ``verdict``, the :class:`~flask_securest.verdict.Verdict`: its ``status``, ``error``,
+the Werkzeug request, and ``verdict``, the :class:`~flask_securest.decision.verdict.Verdict`: its ``status``, ``error``,
 ``identity``, and in ``outcome.attempts`` what every provider has answered, why, and how long it took.
 
 .. code-block:: python

@@ -19,10 +19,10 @@ from typing import ClassVar
 
 from werkzeug.wrappers import Request
 
-from .answers import Answer
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authentication_providers.headers import environ_key, read_authorization
-from .chain import Chain, Outcome
+from .decision.answers import Answer
+from .decision.chain import Chain, Outcome
 from .testing_requests import ForbiddenUserstore, challenges_of, changes_of, make_request, sent_headers
 from .testing_stores import KeystoreContract, UserstoreContract, WritableUserstoreContract, run_in_threads
 from .testing_tokenstores import TokenstoreContract

@@ -11,9 +11,9 @@ from typing import Any
 from flask import Request, current_app
 
 from .current import INNER_CALL, current_request, get_context, get_in_force
+from .decision.choosing import same_arguments
+from .decision.verdict import Refusal
 from .guard import RAISED_IN_VIEWS, GuardedView
-from .policies import same_arguments
-from .verdict import Refusal
 
 ViewFunction = Callable[..., Any]
 

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from flask_securest import Identity, User
 from flask_securest.authentication_providers import AbstractAuthenticationProvider
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import (
     AccountStatusError,
     AuthenticationError,

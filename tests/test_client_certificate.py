@@ -26,7 +26,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from flask_securest import current_identity, optional
 from flask_securest.authentication_providers import PasswordAuthenticator
 from flask_securest.authentication_providers.client_certificate import ClientCertificateAuthenticator, ProxyHeaders
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from flask_securest.protocols.x509.certificate import CertificateReader
 from flask_securest.protocols.x509.names import find_values, parse_dn

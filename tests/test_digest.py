@@ -15,7 +15,7 @@ from servers.wsgi import serving
 
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.testing import AuthenticationProviderContract, make_request
 from flask_securest.testing_stores import run_in_threads
 from flask_securest.userstores import SimpleUserstore

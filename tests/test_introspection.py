@@ -21,7 +21,7 @@ from servers.slapd import write_certificates
 from flask_securest import User, current_identity, require
 from flask_securest.authentication_providers import TokenAuthenticator
 from flask_securest.authentication_providers.introspection import IntrospectionAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import BackendError, ConfigurationError, ExpiredCredentialsError
 from flask_securest.identity import Identity
 from flask_securest.protocols.introspection.answer import Answer as Introspected
@@ -136,7 +136,7 @@ def clock(monkeypatch):
     monkeypatch.setattr("flask_securest.protocols.introspection.cache.monotonic", lambda: 1000 + Clock.passed)
     for module in ("introspection.cache", "introspection.answer"):
         monkeypatch.setattr(f"flask_securest.{module}.time", lambda: real + Clock.passed)
-    monkeypatch.setattr("flask_securest.answers.datetime", Frozen)
+    monkeypatch.setattr("flask_securest.decision.answers.datetime", Frozen)
     Clock.now = property(lambda self: real + self.passed)
     return Clock()
 

@@ -10,7 +10,7 @@ from jwt_tokens import AUDIENCE, ISSUER, SECRET, b64, jwk, jwks, new_key, pem, t
 from servers.scripted_http import make_certificate, scripted_server, server_tls
 
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import BackendError, ConfigurationError
 from flask_securest.protocols.jwt import jwks as jwks_module
 from flask_securest.protocols.jwt.document import MAX_DOCUMENT_BYTES, FetchOptions, KeyDocument

@@ -24,7 +24,7 @@ from servers.scripted_http import scripted_server
 from flask_securest import User, current_identity, current_user, require
 from flask_securest.authentication_providers import TokenAuthenticator
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import ConfigurationError, ExpiredCredentialsError, MissingDependencyError
 from flask_securest.protocols.jwt import policy as policy_module
 from flask_securest.testing import AuthenticationProviderContract, ForbiddenUserstore, make_request
@@ -73,7 +73,7 @@ def clock(monkeypatch):
             return datetime.fromtimestamp(Clock.now, tz)
 
     monkeypatch.setattr(policy_module, "time", Clock)
-    monkeypatch.setattr("flask_securest.answers.datetime", Frozen)
+    monkeypatch.setattr("flask_securest.decision.answers.datetime", Frozen)
     return Clock
 
 

@@ -17,7 +17,7 @@ from servers.scripted_http import scripted_server
 
 from flask_securest.authentication_providers.headers import MAX_CREDENTIALS_BYTES
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import BadCredentialsError
 from flask_securest.protocols.jwt.format import parse_token
 from flask_securest.testing import make_request

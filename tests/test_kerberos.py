@@ -26,7 +26,7 @@ from servers.wsgi import serving
 from flask_securest import Identity, User, current_identity, require
 from flask_securest.authentication_providers import AbstractAuthenticationProvider, PasswordAuthenticator
 from flask_securest.authentication_providers.kerberos import KerberosAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import (
     BackendError,
     BadCredentialsError,

@@ -12,7 +12,7 @@ from servers.issuer import API, API_SECRET, CLIENT, OPAQUE, running_issuer
 from flask_securest import User
 from flask_securest.authentication_providers.introspection import IntrospectionAuthenticator
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.testing import AuthenticationProviderContract, make_request
 from flask_securest.userstores import SimpleUserstore
 

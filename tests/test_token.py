@@ -7,7 +7,7 @@ from itsdangerous.encoding import base64_encode
 
 from flask_securest import User, current_identity, current_user
 from flask_securest.authentication_providers import TokenAuthenticator
-from flask_securest.chain import Answer, Chain
+from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import ConfigurationError, ExpiredCredentialsError
 from flask_securest.protocols.signed_tokens import Signer
 from flask_securest.testing import make_request
@@ -31,7 +31,7 @@ def clock(monkeypatch):
             return datetime.fromtimestamp(Clock.now, tz)
 
     monkeypatch.setattr(Signer, "get_timestamp", lambda self: Clock.now)
-    monkeypatch.setattr("flask_securest.answers.datetime", Frozen)
+    monkeypatch.setattr("flask_securest.decision.answers.datetime", Frozen)
     return Clock
 
 

@@ -1,7 +1,8 @@
 """Say what a Resource or one of its methods asks for: ``public``, ``optional``, ``authenticators``, ``require``.
 
-The decorators leave a :class:`~flask_securest.rules.statements.Statement` on what they decorate. What all statements about
-a method come to, its own and those on its class and their bases, is found in :mod:`flask_securest.rules.resolution`.
+The decorators leave a :class:`~flask_securest.rules.statements.Statement` on what they decorate. What all statements
+about a method come to, its own and those on its class and their bases, is found in
+:mod:`flask_securest.rules.resolution`.
 """
 
 from __future__ import annotations

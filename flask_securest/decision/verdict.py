@@ -7,12 +7,12 @@ from typing import Any
 
 from werkzeug.exceptions import HTTPException
 
+from ..authorization_providers.abstract import Target
+from ..current import ANONYMOUS, Caller, InForce
+from ..identity import Identity
+from ..support.logs import message_of
 from .answers import Answer
-from .authorization_providers.abstract import Target
 from .chain import Chain, Found, Outcome
-from .current import ANONYMOUS, Caller, InForce
-from .identity import Identity
-from .support.logs import message_of
 
 
 class Verdict(InForce):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .accounts import Accounts
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .authorization_providers.abstract import AbstractAuthorizationProvider
+from ..accounts import Accounts
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..authorization_providers.abstract import AbstractAuthorizationProvider
+from ..errors import ConfigurationError
+from ..rules.decorators import USE_DEFAULT
+from ..rules.statements import Authenticator
+from ..userstores.abstract import AbstractUserstore
 from .chain import Chain
-from .errors import ConfigurationError
-from .rules.decorators import USE_DEFAULT
-from .rules.statements import Authenticator
-from .userstores.abstract import AbstractUserstore
 
 #: Chains by the names and providers in them, and the userstore that they are given.
 Chains = dict[tuple[tuple[str, int], ...], Chain]

@@ -1,6 +1,6 @@
 """Ask the providers of a chain in turn, until one of them knows the caller: the one place that authenticates.
 
-What a provider may answer, and what follows from it, is the table of :class:`~flask_securest.answers.Answer`. A chain
+What a provider may answer, and what follows from it, is the table of :class:`~flask_securest.decision.answers.Answer`. A chain
 needs no application: it takes a request and returns an :class:`Outcome`.
 """
 
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from werkzeug.wrappers import Request
 
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..authentication_providers.headers import environ_key
+from ..errors import ConfigurationError
+from ..identity import Identity
+from ..support.checks import require_list
+from ..userstores.abstract import AbstractUserstore
 from .answers import ANSWERS, Answer, Answers, Asked, Said, ask
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .authentication_providers.headers import environ_key
-from .errors import ConfigurationError
-from .identity import Identity
 from .origins import origin_of, read_identity
-from .support.checks import require_list
-from .userstores.abstract import AbstractUserstore
 
 # On every request's way; looking an enum's member up costs more than the rest of a line.
 _VERIFIED = Answer.VERIFIED

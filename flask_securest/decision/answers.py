@@ -14,12 +14,12 @@ from time import perf_counter
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .errors import AccountStatusError, AuthenticationError, BackendError, ExpiredCredentialsError
-from .identity import Identity, Origin
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..errors import AccountStatusError, AuthenticationError, BackendError, ExpiredCredentialsError
+from ..identity import Identity, Origin
+from ..support.logs import forget_frames
+from ..userstores.abstract import AbstractUserstore
 from .origins import read_identity
-from .support.logs import forget_frames
-from .userstores.abstract import AbstractUserstore
 
 
 class Answer(enum.Enum):

@@ -11,14 +11,14 @@ from typing import Any
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
+from ..authorization_providers.abstract import AbstractAuthorizationProvider, Decision, Target
+from ..errors import AuthenticationError, AuthorizationError, BackendError
+from ..identity import Identity
+from ..rules.resolution import Rule
+from ..rules.statements import Access
+from ..support.logs import forget_frames
 from .answers import Answer, Answers, status_of
-from .authorization_providers.abstract import AbstractAuthorizationProvider, Decision, Target
 from .chain import Chain, Found
-from .errors import AuthenticationError, AuthorizationError, BackendError
-from .identity import Identity
-from .rules.resolution import Rule
-from .rules.statements import Access
-from .support.logs import forget_frames
 from .verdict import Policy, Refusal, Verdict, make_verdict
 
 #: With which status each answer of a chain is refused; those that are not here are bugs.

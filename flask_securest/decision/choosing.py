@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .authorization_providers.abstract import Target
-from .decision import AnyPolicy, ChainPolicy, FixedPolicy
-from .errors import ConfigurationError
-from .rules.members import is_of_everybody, look_inside, members_of
-from .rules.resolution import ProtectedFunction, Rule
-from .rules.statements import SILENCE, Access, get_statement, put_in_force
+from ..authorization_providers.abstract import Target
+from ..errors import ConfigurationError
+from ..rules.members import is_of_everybody, look_inside, members_of
+from ..rules.resolution import ProtectedFunction, Rule
+from ..rules.statements import SILENCE, Access, get_statement, put_in_force
+from ..support.logs import forget_frames
+from .policy import AnyPolicy, ChainPolicy, FixedPolicy
 from .settings import Chains, Settings
-from .support.logs import forget_frames
 
 #: A view can be called with any method that a client makes up; what is kept for each must have an end (CWE-770).
 _MOST_VERBS = 32

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .accounts import AccountSource
-from .identity import UNSET, Identity, Origin
-from .models import require_user
-from .userstores.abstract import AbstractUserstore
+from ..accounts import AccountSource
+from ..identity import UNSET, Identity, Origin
+from ..models import require_user
+from ..userstores.abstract import AbstractUserstore
 
 
 def origin_of(provider: AccountSource, name: str, userstore: AbstractUserstore | None) -> Origin:
