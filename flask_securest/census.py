@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .enforcement.guard import ApiGuard, GuardedView
+from .enforcement.guarded_app import GuardedApp
 from .errors import ConfigurationError
-from .guard import ApiGuard, GuardedView
-from .guarded_app import GuardedApp
 from .rules.resolution import ProtectedFunction, Rule, answers
 from .rules.statements import Access
 

@@ -11,16 +11,16 @@ from flask.views import View
 from flask_restful import Api
 
 from .accounts import Accounts
-from .attachment import attach, attach_to_app, require_api
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
 from .census import Route, take_census
-from .dispatching import judge_again
+from .enforcement.attachment import attach, attach_to_app, require_api
+from .enforcement.dispatching import judge_again
+from .enforcement.guard import ApiGuard, Mode
+from .enforcement.guarded_app import GuardedApp
+from .enforcement.protecting import protect_class, protect_function
+from .enforcement.responses import ErrorHandler
 from .errors import ConfigurationError
-from .guard import ApiGuard, Mode
-from .guarded_app import GuardedApp
-from .protecting import protect_class, protect_function
-from .responses import ErrorHandler
 from .support.checks import require_callable, require_callable_with, require_list, require_type
 from .userstores.abstract import AbstractUserstore
 

@@ -441,7 +441,7 @@ class TestWhatBecameA500:
                 raise RuntimeError("a disk that is full")
 
         assert secured(new_who(), providers=[Scripted(OddError("x"))])[0].test_client().get("/who").status_code == 401
-        logger, raising = logging.getLogger("flask_securest.reports"), Raising()
+        logger, raising = logging.getLogger("flask_securest.enforcement.reports"), Raising()
         logger.addFilter(raising)
         try:
             client = secured(new_who())[0].test_client()
@@ -544,7 +544,7 @@ class TestMemory:
 
 
 def test_many_apis_by_name_are_attached_in_linear_work(monkeypatch):
-    from flask_securest import owners
+    from flask_securest.enforcement import owners
 
     traced = []
     trace = owners.trace

@@ -159,7 +159,7 @@ class TestMistakesInTheConfiguration:
 
     def test_another_mistake_is_another_event_and_a_minute_later_it_is_told_again(self, caplog, monkeypatch):
         now = [1000.0]
-        monkeypatch.setattr("flask_securest.reports.monotonic", lambda: now[0])
+        monkeypatch.setattr("flask_securest.enforcement.reports.monotonic", lambda: now[0])
         app, _, _ = secured(new_who(), authenticators("unknown")(new_who("Second")), providers=[])
         for seconds in (0, 30, 31):
             now[0] += seconds
@@ -182,7 +182,7 @@ class TestMistakesInTheConfiguration:
         assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 3
 
     def test_what_is_kept_of_them_has_an_end(self):
-        from flask_securest.reports import _MOST_MISTAKES, Reporter
+        from flask_securest.enforcement.reports import _MOST_MISTAKES, Reporter
 
         reporter = Reporter(None)
         for number in range(_MOST_MISTAKES * 3):

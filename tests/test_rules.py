@@ -491,7 +491,7 @@ def answer_copy():
 
 
 def test_a_rule_is_resolved_once_for_a_class_and_verb(monkeypatch):
-    import flask_securest.guard as extension
+    import flask_securest.enforcement.guard as extension
 
     resolved = []
     resolve = extension.resolve_rules

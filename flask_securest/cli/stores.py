@@ -10,9 +10,9 @@ from flask import current_app
 
 from ..accounts import Accounts
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..enforcement.guard import ApiGuard
+from ..enforcement.guarded_app import GuardedApp
 from ..errors import ConfigurationError
-from ..guard import ApiGuard
-from ..guarded_app import GuardedApp
 from ..keystores.abstract import AbstractKeystore, AbstractWritableKeystore
 from ..keystores.simple import SimpleKeystore
 from ..passwords import PasswordHasher

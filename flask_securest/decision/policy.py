@@ -1,6 +1,6 @@
 """Decide about one request: rule, chain, requirement, authorization, and nothing of HTTP but the status.
 
-This is the policy decision point; in :mod:`flask_securest.gate` its verdicts are enforced.
+This is the policy decision point; in :mod:`flask_securest.enforcement.gate` its verdicts are enforced.
 """
 
 from __future__ import annotations

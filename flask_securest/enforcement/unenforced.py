@@ -6,8 +6,8 @@ import functools
 from types import FunctionType
 from typing import Any
 
-from .rules.members import look_inside, members_of
-from .rules.statements import Access, get_statement
+from ..rules.members import look_inside, members_of
+from ..rules.statements import Access, get_statement
 
 
 def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) -> str | None:

@@ -16,14 +16,14 @@ from flask import Flask, current_app, request_started
 from flask.views import View
 from flask_restful import Api
 
-from .current import current_request, get_in_force
-from .decision.choosing import same_arguments
-from .decision.verdict import Verdict
+from ..current import current_request, get_in_force
+from ..decision.choosing import same_arguments
+from ..decision.verdict import Verdict
+from ..errors import ConfigurationError
+from ..rules.resolution import ProtectedFunction
+from ..rules.statements import COPIED_FROM, PROTECTION_MARK
 from .dispatching import prepare_class
-from .errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
-from .rules.resolution import ProtectedFunction
-from .rules.statements import COPIED_FROM, PROTECTION_MARK
 from .wrapper import call_guarded, make_callable
 
 _MOST_ORIGINS = 100

@@ -1,6 +1,6 @@
 """Attach a guard to an Api, whenever and however it is set up, or to an application with all its Apis.
 
-What the Api adds passes ``add_url_rule`` of its application, where :mod:`flask_securest.guarded_app` looks at it. What
+What the Api adds passes ``add_url_rule`` of its application, where :mod:`flask_securest.enforcement.guarded_app` looks at it. What
 is attached here tells it which Api that is, and which applications there are to look at.
 """
 
@@ -15,13 +15,13 @@ from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
 from flask_restful import Api
 
+from ..errors import ConfigurationError
+from ..support.checks import require_type
 from .dispatching import prepare_class
 from .endpoints import full_endpoint
-from .errors import ConfigurationError
 from .guard import ApiGuard
 from .guarded_app import GuardedApp
 from .protecting import protect_output
-from .support.checks import require_type
 from .tracing import API_MARK
 
 _ATTACHMENT = "__flask_securest_attachment__"  # on a guarded Api

@@ -15,10 +15,10 @@ from flask.views import View
 from flask_restful import Api, Resource
 from werkzeug.local import LocalProxy
 
+from ..rules.resolution import ProtectedFunction
+from ..rules.statements import PROTECTION_MARK, SILENCE, get_statement
 from .guard import GuardedView
 from .protecting import Protection, is_protecting
-from .rules.resolution import ProtectedFunction
-from .rules.statements import PROTECTION_MARK, SILENCE, get_statement
 from .wrapper import VIEW_MARK, is_wrapper
 
 #: On what the ``output`` of an attached Api has returned: the Api.

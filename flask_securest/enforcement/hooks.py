@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from .support.logs import get_logger
+from ..support.logs import get_logger
 
 _log = get_logger(__name__)
 

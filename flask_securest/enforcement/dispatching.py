@@ -12,9 +12,9 @@ from flask.views import MethodView, http_method_funcs
 from flask_restful import Resource
 from werkzeug.exceptions import HTTPException
 
-from .current import current_request, get_in_force, put_in_force
-from .decision.verdict import Refusal
-from .errors import ConfigurationError
+from ..current import current_request, get_in_force, put_in_force
+from ..decision.verdict import Refusal
+from ..errors import ConfigurationError
 from .guard import ApiGuard, GuardedView
 from .preflights import JUDGING_AGAIN, PREPARED, is_preflight
 from .wrapper import call_guarded

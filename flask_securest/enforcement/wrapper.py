@@ -1,4 +1,4 @@
-"""Put a guard around each view function: the second of the two, see :mod:`flask_securest.gate`."""
+"""Put a guard around each view function: the second of the two, see :mod:`flask_securest.enforcement.gate`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from flask import Request, current_app
 
-from .current import INNER_CALL, current_request, get_context, get_in_force
-from .decision.choosing import same_arguments
-from .decision.verdict import Refusal
+from ..current import INNER_CALL, current_request, get_context, get_in_force
+from ..decision.choosing import same_arguments
+from ..decision.verdict import Refusal
 from .guard import RAISED_IN_VIEWS, GuardedView
 
 ViewFunction = Callable[..., Any]

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from flask import Flask
 from flask_restful import Api, Resource
 
+from ..rules.resolution import ProtectedFunction
+from ..rules.statements import PROTECTION_MARK
 from .dispatching import prepare_class
 from .endpoints import has_endpoint
 from .guard import ApiGuard, GuardedView
 from .protecting import Protection, find_lost_protection, is_same, target_of
-from .rules.resolution import ProtectedFunction
-from .rules.statements import PROTECTION_MARK
 from .tracing import Trace, identity_of, trace
 from .unenforced import find_unenforced_rule
 from .wrapper import ViewFunction

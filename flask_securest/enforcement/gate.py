@@ -9,7 +9,7 @@ Each single place to hook into Flask and Flask-RESTful has a hole, so there are 
   has been lost.
 
 Whichever comes first asks for the verdict, the other sees the same one. Each alone keeps the Api closed. A decorator
-inside of a guarded view may change the method of the request after both: see :mod:`flask_securest.dispatching`.
+inside of a guarded view may change the method of the request after both: see :mod:`flask_securest.enforcement.dispatching`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .current import ANONYMOUS, Caller, current_request, get_context
-from .decision.answers import forget_unable, status_of
-from .decision.policy import AnyPolicy
-from .decision.verdict import Refusal, Verdict
+from ..current import ANONYMOUS, Caller, current_request, get_context
+from ..decision.answers import forget_unable, status_of
+from ..decision.policy import AnyPolicy
+from ..decision.verdict import Refusal, Verdict
 from .guard import GuardedView
 from .hooks import close_answer, has_last_word, read_status
 from .preflights import has_body

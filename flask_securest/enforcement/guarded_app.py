@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask
 from flask_restful import Api, Resource
 
+from ..errors import ConfigurationError
 from .dispatching import prepare_class
-from .errors import ConfigurationError
 from .gate import Gate, Known
 from .guard import ApiGuard, GuardedView
 from .owners import Owners

@@ -12,25 +12,25 @@ from flask import Flask, Request, Response, after_this_request
 from flask_restful import Api
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from .authorization_providers.abstract import Target
-from .current import ANONYMOUS, STATE, Caller
-from .decision.answers import ANSWERS, Answers
-from .decision.choosing import make_policy, same_arguments
-from .decision.policy import AnyPolicy, FixedPolicy
-from .decision.settings import Settings
-from .decision.verdict import Refusal, Verdict
+from ..authorization_providers.abstract import Target
+from ..current import ANONYMOUS, STATE, Caller
+from ..decision.answers import ANSWERS, Answers
+from ..decision.choosing import make_policy, same_arguments
+from ..decision.policy import AnyPolicy, FixedPolicy
+from ..decision.settings import Settings
+from ..decision.verdict import Refusal, Verdict
+from ..errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
+from ..rules.resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rules
+from ..signals import request_authenticated, request_refused, request_would_be_refused
+from ..support.logs import forget_frames, get_logger
 from .endpoints import find_verbs
-from .errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
 from .preflights import is_preflight, tells_more
 from .reports import Reporter
 from .responses import ErrorHandler, make_refusal
-from .rules.resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rules
-from .signals import request_authenticated, request_refused, request_would_be_refused
-from .support.logs import forget_frames, get_logger
 
 #: Which levels the log of successes is known to have or not to have. ``Logger.isEnabledFor``, which keeps it there and
 #: empties it when a level is changed, is a call, and would be one on every request.
-_LEVELS: dict[int, bool] = getattr(get_logger("flask_securest.reports"), "_cache", {})
+_LEVELS: dict[int, bool] = getattr(get_logger("flask_securest.enforcement.reports"), "_cache", {})
 
 _VERDICTS = "_flask_securest_verdicts"  # on a request: the verdicts on it
 

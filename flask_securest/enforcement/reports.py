@@ -11,19 +11,19 @@ from blinker import NamedSignal
 from flask import Response, after_this_request
 from werkzeug.wrappers import Request
 
-from .decision.policy import FixedPolicy
-from .decision.verdict import Refusal, Verdict
-from .errors import ConfigurationError
-from .identity import Identity
-from .responses import add_identity_headers
-from .signals import (
+from ..decision.policy import FixedPolicy
+from ..decision.verdict import Refusal, Verdict
+from ..errors import ConfigurationError
+from ..identity import Identity
+from ..signals import (
     replaced_credentials_used,
     request_authenticated,
     request_refused,
     request_would_be_refused,
     send,
 )
-from .support.logs import get_logger, message_of
+from ..support.logs import get_logger, message_of
+from .responses import add_identity_headers
 
 _log = get_logger(__name__)
 
