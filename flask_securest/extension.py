@@ -13,7 +13,6 @@ from flask_restful import Api
 from .accounts import Accounts
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
-from .census import Route, take_census
 from .enforcement.attachment import attach, attach_to_app, require_api
 from .enforcement.dispatching import judge_again
 from .enforcement.guard import ApiGuard, Mode
@@ -21,6 +20,7 @@ from .enforcement.guarded_app import GuardedApp
 from .enforcement.protecting import protect_class, protect_function
 from .enforcement.responses import ErrorHandler
 from .errors import ConfigurationError
+from .inspection.census import Route, take_census
 from .support.checks import require_callable, require_callable_with, require_list, require_type
 from .userstores.abstract import AbstractUserstore
 

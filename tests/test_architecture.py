@@ -123,7 +123,7 @@ FLOORS = {
     "enforcement.owners": 19,
     "enforcement.guarded_app": 20,
     "enforcement.attachment": 21,
-    "census": 21,
+    "inspection.census": 21,
     "extension": 22,
     "token_resources": 23,
     "testing_requests": 23,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
 from ..authentication_providers.token import TokenAuthenticator
-from ..census import take_census
 from ..enforcement.guard import ApiGuard
 from ..errors import BackendError
+from ..inspection.census import take_census
 from ..keystores.simple import SimpleKeystore
 from ..support.logs import message_of
 from ..tokenstores.abstract import AbstractTokenstore

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .enforcement.guard import ApiGuard, GuardedView
-from .enforcement.guarded_app import GuardedApp
-from .errors import ConfigurationError
-from .rules.resolution import ProtectedFunction, Rule, answers
-from .rules.statements import Access
+from ..enforcement.guard import ApiGuard, GuardedView
+from ..enforcement.guarded_app import GuardedApp
+from ..errors import ConfigurationError
+from ..rules.resolution import ProtectedFunction, Rule, answers
+from ..rules.statements import Access
 
 
 class Route(NamedTuple):
