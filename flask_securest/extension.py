@@ -10,7 +10,7 @@ from flask import Flask
 from flask.views import View
 from flask_restful import Api
 
-from .accounts import Accounts
+from .accounts.sources import Accounts
 from .authentication_providers.abstract import AbstractAuthenticationProvider
 from .authorization_providers.abstract import AbstractAuthorizationProvider
 from .enforcement.attachment import attach, attach_to_app, require_api

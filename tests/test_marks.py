@@ -11,10 +11,10 @@ from servers.postgresql import PASSWORD
 from servers.slapd import LDAP3_WARNINGS, PEOPLE, READER, READER_PASSWORD, person, running_slapd
 
 from flask_securest import User
+from flask_securest.accounts.marks import bind_mark, make_mark, mark_of, read_bound_mark
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
 from flask_securest.authentication_providers.abstract import AbstractAuthenticationProvider
 from flask_securest.errors import ConfigurationError
-from flask_securest.marks import bind_mark, make_mark, mark_of, read_bound_mark
 from flask_securest.passwords import PasswordHasher
 from flask_securest.token_resources import add_token_resources
 from flask_securest.tokenstores import SimpleTokenstore

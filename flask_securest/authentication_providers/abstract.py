@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from werkzeug.wrappers import Request
 
-from ..accounts import AccountSource
+from ..accounts.sources import AccountSource
 from ..identity import Identity
 from ..models import UserModel
 from ..userstores.abstract import AbstractUserstore

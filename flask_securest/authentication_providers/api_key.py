@@ -11,14 +11,14 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from ..accounts import Accounts
+from ..accounts.known import KnownAccounts
+from ..accounts.sources import Accounts
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import UNSET, Identity
 from ..keystores.abstract import AbstractKeystore
 from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
-from ..known_accounts import KnownAccounts
 from ..models import User, UserModel, limit_scopes
 from ..support.checks import require_name, require_type
 from ..support.uses import UseRecorder

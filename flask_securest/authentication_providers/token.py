@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from werkzeug.wrappers import Request
 
-from ..accounts import Accounts
+from ..accounts.known import KnownAccounts, known_accounts_of
+from ..accounts.sources import Accounts
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
-from ..known_accounts import KnownAccounts, known_accounts_of
 from ..models import UserModel, limit_scopes
 from ..protocols.jwt.format import is_jwt
 from ..protocols.signed_tokens import Claims, Signers

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from flask import current_app
 
-from ..accounts import Accounts
+from ..accounts.sources import Accounts
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
 from ..enforcement.guard import ApiGuard
 from ..enforcement.guarded_app import GuardedApp

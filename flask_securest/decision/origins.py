@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..accounts import AccountSource
+from ..accounts.sources import AccountSource
 from ..identity import UNSET, Identity, Origin
 from ..models import require_user
 from ..userstores.abstract import AbstractUserstore

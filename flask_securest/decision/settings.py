@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..accounts import Accounts
+from ..accounts.sources import Accounts
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
 from ..authorization_providers.abstract import AbstractAuthorizationProvider
 from ..errors import ConfigurationError

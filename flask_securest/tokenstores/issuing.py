@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
+from ..accounts.known import KnownAccounts
+from ..accounts.marks import mark_of
 from ..authentication_providers.headers import MAX_CREDENTIALS_BYTES
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import UNKNOWN_ORIGIN, Identity, Origin, Unset
-from ..known_accounts import KnownAccounts
-from ..marks import mark_of
 from ..models import UserModel, scopes_of
 from ..protocols.signed_tokens import Signers
 from ..signals import send, tokens_issued, tokens_refreshed

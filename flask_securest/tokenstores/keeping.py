@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
+from ..accounts.known import KnownAccounts
+from ..accounts.marks import mark_of
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin
-from ..known_accounts import KnownAccounts
-from ..marks import mark_of
 from ..models import UserModel
 from ..signals import send, sessions_ended
 from ..support.checks import MOST_SECONDS, require_whole

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from ..accounts.marks import read_bound_mark
 from ..errors import BackendError, ConfigurationError
-from ..marks import read_bound_mark
 from ..models import User
 
 _FIELDS = ("username", "password", "active", "roles", "groups", "email", "scopes", "mark")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from .accounts import Accounts, AccountSource, has_accounts
-from .errors import ConfigurationError
-from .identity import UNKNOWN_ORIGIN, Origin
-from .models import UserModel, require_user
-from .userstores.abstract import AbstractUserstore
+from ..errors import ConfigurationError
+from ..identity import UNKNOWN_ORIGIN, Origin
+from ..models import UserModel, require_user
+from ..userstores.abstract import AbstractUserstore
+from .sources import Accounts, AccountSource, has_accounts
 
 
 class KnownAccounts:

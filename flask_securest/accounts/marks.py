@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 
-from .models import User, UserModel
+from ..models import User, UserModel
 
 _DIGITS = 18
 _MARK = re.compile(rf"!?[0-9a-f]{{{_DIGITS}}}")

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
-from .errors import ConfigurationError
-from .identity import UNKNOWN_ORIGIN, Origin
-from .models import UserModel, require_user
-from .support.checks import require_name
-from .userstores.abstract import AbstractUserstore
+from ..errors import ConfigurationError
+from ..identity import UNKNOWN_ORIGIN, Origin
+from ..models import UserModel, require_user
+from ..support.checks import require_name
+from ..userstores.abstract import AbstractUserstore
 
 
 class _ClassName:
