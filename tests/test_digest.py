@@ -17,7 +17,7 @@ from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
 from flask_securest.decision.chain import Answer, Chain
 from flask_securest.testing import AuthenticationProviderContract, make_request
-from flask_securest.testing_stores import run_in_threads
+from flask_securest.testing.stores import run_in_threads
 from flask_securest.userstores import SimpleUserstore
 
 REALM, PASSWORD = 'the "inner" circle', "wonderland: ∑"

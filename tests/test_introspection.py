@@ -28,7 +28,7 @@ from flask_securest.protocols.introspection.answer import Answer as Introspected
 from flask_securest.protocols.introspection.answer import Expected, Refusal, read_answer
 from flask_securest.protocols.introspection.cache import IntrospectionCache
 from flask_securest.testing import AuthenticationProviderContract, make_request
-from flask_securest.testing_stores import run_in_threads
+from flask_securest.testing.stores import run_in_threads
 from flask_securest.userstores import SimpleUserstore
 
 TOKEN = "2YotnFZFEjr1zCsicMWpAA-planted-44e1"

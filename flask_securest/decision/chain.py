@@ -1,7 +1,8 @@
 """Ask the providers of a chain in turn, until one of them knows the caller: the one place that authenticates.
 
-What a provider may answer, and what follows from it, is the table of :class:`~flask_securest.decision.answers.Answer`. A chain
-needs no application: it takes a request and returns an :class:`Outcome`.
+What a provider may answer, and what follows from it, is the table of
+:class:`~flask_securest.decision.answers.Answer`. A chain needs no application: it takes a request and returns an
+:class:`Outcome`.
 """
 
 from __future__ import annotations

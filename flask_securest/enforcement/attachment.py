@@ -1,7 +1,7 @@
 """Attach a guard to an Api, whenever and however it is set up, or to an application with all its Apis.
 
-What the Api adds passes ``add_url_rule`` of its application, where :mod:`flask_securest.enforcement.guarded_app` looks at it. What
-is attached here tells it which Api that is, and which applications there are to look at.
+What the Api adds passes ``add_url_rule`` of its application, where :mod:`flask_securest.enforcement.guarded_app` looks
+at it. What is attached here tells it which Api that is, and which applications there are to look at.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ Each single place to hook into Flask and Flask-RESTful has a hole, so there are 
   has been lost.
 
 Whichever comes first asks for the verdict, the other sees the same one. Each alone keeps the Api closed. A decorator
-inside of a guarded view may change the method of the request after both: see :mod:`flask_securest.enforcement.dispatching`.
+inside of a guarded view may change the method of the request after both: see
+:mod:`flask_securest.enforcement.dispatching`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,4 @@
-"""What every provider and every store has to pass. Subclass a contract in your tests, and let pytest collect it.
-
-.. code-block:: python
-
-    class TestMyUserstore(UserstoreContract):
-        def make_userstore(self):
-            return MyUserstore(users=[self.ALICE, self.BOB])
-
-The providers and stores of this package pass the same ones. The tests are plain methods with plain asserts; a
-failing one shows its values with ``pytest.register_assert_rewrite("flask_securest.testing")`` in your ``conftest.py``.
-"""
+"""What every authentication provider has to pass. Import it from :mod:`flask_securest.testing`."""
 
 from __future__ import annotations
 
@@ -19,24 +9,13 @@ from typing import ClassVar
 
 from werkzeug.wrappers import Request
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .authentication_providers.headers import environ_key, read_authorization
-from .decision.answers import Answer
-from .decision.chain import Chain, Outcome
-from .testing_requests import ForbiddenUserstore, challenges_of, changes_of, make_request, sent_headers
-from .testing_stores import KeystoreContract, UserstoreContract, WritableUserstoreContract, run_in_threads
-from .testing_tokenstores import TokenstoreContract
-from .userstores.abstract import AbstractUserstore
-
-__all__ = [
-    "AuthenticationProviderContract",
-    "ForbiddenUserstore",
-    "KeystoreContract",
-    "TokenstoreContract",
-    "UserstoreContract",
-    "WritableUserstoreContract",
-    "make_request",
-]
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..authentication_providers.headers import environ_key, read_authorization
+from ..decision.answers import Answer
+from ..decision.chain import Chain, Outcome
+from ..userstores.abstract import AbstractUserstore
+from .requests import ForbiddenUserstore, challenges_of, changes_of, make_request, sent_headers
+from .stores import run_in_threads
 
 
 class AuthenticationProviderContract(ABC):

@@ -13,10 +13,10 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from .authentication_providers.abstract import AbstractAuthenticationProvider
-from .authentication_providers.headers import environ_key
-from .models import UserModel
-from .userstores.abstract import AbstractUserstore
+from ..authentication_providers.abstract import AbstractAuthenticationProvider
+from ..authentication_providers.headers import environ_key
+from ..models import UserModel
+from ..userstores.abstract import AbstractUserstore
 
 
 def make_request(

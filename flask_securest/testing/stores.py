@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import ClassVar
 
-from .keystores.abstract import AbstractWritableKeystore
-from .keystores.models import ApiKey, KeyUse
-from .models import User, require_user
-from .userstores.abstract import AbstractUserstore, AbstractWritableUserstore
+from ..keystores.abstract import AbstractWritableKeystore
+from ..keystores.models import ApiKey, KeyUse
+from ..models import User, require_user
+from ..userstores.abstract import AbstractUserstore, AbstractWritableUserstore
 
 
 class UserstoreContract(ABC):

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
 
-from .testing_stores import run_in_threads
-from .tokenstores.abstract import AbstractTokenstore
-from .tokenstores.models import Session
+from ..tokenstores.abstract import AbstractTokenstore
+from ..tokenstores.models import Session
+from .stores import run_in_threads
 
 _numbers = count()
 
