@@ -259,7 +259,7 @@ def test_later_it_is_told_once_and_the_last_good_content_stays(
         os.utime(path)  # looked at again, and it is the same
     (record,) = caplog.records
     assert record.levelname == "ERROR"
-    assert record.name == "flask_securest.support.watched_file"
+    assert record.name == "flask_securest.userstores.watched_file"
     assert str(path) in record.getMessage()
     assert re.search(message, record.getMessage())
     ((sender, what),) = rejections

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from jwt_tokens import AUDIENCE, FUTURE, ISSUER, PAST, SECRET, b64, claims, join, jwk, jwks, new_key, pem, sign, token
 from servers.scripted_http import scripted_server
 
-from flask_securest.authentication_providers.headers import MAX_CREDENTIALS_BYTES
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
 from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import BadCredentialsError
+from flask_securest.protocols.http.headers import MAX_CREDENTIALS_BYTES
 from flask_securest.protocols.jwt.format import parse_token
 from flask_securest.testing import make_request
 

@@ -11,7 +11,6 @@ from servers.postgresql import PASSWORD
 from servers.slapd import LDAP3_WARNINGS, PEOPLE, READER, READER_PASSWORD, person, running_slapd
 
 from flask_securest import User
-from flask_securest.accounts.marks import bind_mark, make_mark, mark_of, read_bound_mark
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
 from flask_securest.authentication_providers.abstract import AbstractAuthenticationProvider
 from flask_securest.errors import ConfigurationError
@@ -21,6 +20,7 @@ from flask_securest.tokenstores import SimpleTokenstore
 from flask_securest.tokenstores.sessions import is_same_account
 from flask_securest.userstores import SimpleUserstore
 from flask_securest.userstores.ldap import LDAPUserstore
+from flask_securest.userstores.marks import bind_mark, make_mark, mark_of, read_bound_mark
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
 SECRET = "a secret key of the tests, long enough"

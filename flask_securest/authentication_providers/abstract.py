@@ -53,7 +53,7 @@ class AbstractAuthenticationProvider(AccountSource, ABC):
         :param realm: the protected realm
         :param error: an error code of RFC 6750, section 3.1, where the request carried a bearer token; for
             providers of other schemes it means nothing
-        :returns: the challenge, see :func:`~flask_securest.authentication_providers.headers.format_challenge`; a list
+        :returns: the challenge, see :func:`~flask_securest.protocols.http.headers.format_challenge`; a list
             where there are several, such as one for each algorithm; ``None``, the default, for none
         """
         return None

@@ -20,11 +20,11 @@ from ..keystores.abstract import AbstractKeystore
 from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
 from ..models import User, UserModel, limit_scopes
+from ..protocols.http.headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_bytes
 from ..support.checks import require_name, require_type
 from ..support.uses import UseRecorder
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
-from .headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_bytes
 
 
 class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):

@@ -17,13 +17,13 @@ from werkzeug.wrappers import Request
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import Identity
 from ..models import User
+from ..protocols.http.headers import environ_key, to_bytes
 from ..protocols.x509.certificate import NAME_KINDS, Certificate, CertificateReader
 from ..protocols.x509.names import DistinguishedName, find_values, parse_dn
 from ..protocols.x509.proxies import ProxyHeaders
 from ..support.checks import require_name, require_type
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
-from .headers import environ_key, to_bytes
 
 __all__ = ["ClientCertificateAuthenticator", "ProxyHeaders"]
 

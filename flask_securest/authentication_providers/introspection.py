@@ -18,6 +18,7 @@ from werkzeug.wrappers import Request
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import Identity
 from ..models import User, limit_scopes, require_user
+from ..protocols.http.headers import format_challenge, read_authorization
 from ..protocols.introspection.answer import LAST_SECOND, Answer, Expected, Refusal, read_answer
 from ..protocols.introspection.cache import IntrospectionCache
 from ..protocols.introspection.endpoint import IntrospectionEndpoint
@@ -25,7 +26,6 @@ from ..protocols.jwt.claims import ClaimMapping
 from ..support.checks import require_list, require_name
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
-from .headers import format_challenge, read_authorization
 
 #: For how long what the issuer has said of a token may be believed, at most: so long a revoked one goes on working.
 MAX_CACHE_SECONDS = 60

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Request
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import Identity
 from ..models import User, UserModel, limit_scopes, require_user
+from ..protocols.http.headers import environ_key, format_challenge, read_authorization, read_header
 from ..protocols.jwt.claims import ClaimMapping, read_name, read_roles, read_scopes, read_text
 from ..protocols.jwt.document import FetchOptions, KeyDocument
 from ..protocols.jwt.format import parse_token
@@ -25,7 +26,6 @@ from ..protocols.jwt.policy import make_claims_policy, make_header_policy, requi
 from ..support.checks import require_name
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
-from .headers import environ_key, format_challenge, read_authorization, read_header
 
 # A month: whoever wants keys for longer gives them as jwks.
 _MOST_STALE_SECONDS = 31 * 24 * 3600

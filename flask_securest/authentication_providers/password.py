@@ -10,11 +10,11 @@ from werkzeug.wrappers import Request
 from ..errors import AuthenticationError, BadCredentialsError, ConfigurationError
 from ..models import UserModel, require_user
 from ..passwords import MAX_PASSWORD_BYTES, PasswordHasher
+from ..protocols.http.headers import format_challenge, read_authorization
 from ..support.checks import require_name, require_type
 from ..support.logs import get_logger
 from ..userstores.abstract import AbstractUserstore, AbstractVerifyingUserstore, AbstractWritableUserstore
 from .abstract import AbstractAuthenticationProvider
-from .headers import format_challenge, read_authorization
 
 _log = get_logger(__name__)
 

@@ -18,6 +18,7 @@ from ..accounts.sources import Accounts
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
 from ..models import UserModel, limit_scopes
+from ..protocols.http.headers import environ_key, format_challenge, read_authorization, read_header
 from ..protocols.jwt.format import is_jwt
 from ..protocols.signed_tokens import Claims, Signers
 from ..support.checks import require_list, require_name, require_seconds, require_type
@@ -29,7 +30,6 @@ from ..tokenstores.limits import Tokens
 from ..tokenstores.owners import find_account
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
-from .headers import environ_key, format_challenge, read_authorization, read_header
 
 #: How far the clock of the process that signed may be ahead of ours.
 _MOST_SECONDS_AHEAD = 60

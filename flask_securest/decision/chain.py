@@ -14,9 +14,9 @@ from typing import NamedTuple
 from werkzeug.wrappers import Request
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
-from ..authentication_providers.headers import environ_key
 from ..errors import ConfigurationError
 from ..identity import Identity
+from ..protocols.http.headers import environ_key
 from ..support.checks import require_list
 from ..userstores.abstract import AbstractUserstore
 from .answers import ANSWERS, Answer, Answers, Asked, Said, ask

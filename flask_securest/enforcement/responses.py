@@ -23,11 +23,11 @@ from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
-from ..authentication_providers.headers import read_authorization
 from ..decision.chain import Chain
 from ..decision.verdict import Verdict
 from ..errors import BadCredentialsError
 from ..identity import Identity
+from ..protocols.http.headers import read_authorization
 from ..support.logs import get_logger
 
 _log = get_logger(__name__)

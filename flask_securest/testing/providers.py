@@ -10,9 +10,9 @@ from typing import ClassVar
 from werkzeug.wrappers import Request
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
-from ..authentication_providers.headers import environ_key, read_authorization
 from ..decision.answers import Answer
 from ..decision.chain import Chain, Outcome
+from ..protocols.http.headers import environ_key, read_authorization
 from ..userstores.abstract import AbstractUserstore
 from .requests import ForbiddenUserstore, challenges_of, changes_of, make_request, sent_headers
 from .stores import run_in_threads

@@ -14,8 +14,8 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
-from ..authentication_providers.headers import environ_key
 from ..models import UserModel
+from ..protocols.http.headers import environ_key
 from ..userstores.abstract import AbstractUserstore
 
 

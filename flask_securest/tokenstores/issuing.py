@@ -7,15 +7,15 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 from ..accounts.known import KnownAccounts
-from ..accounts.marks import mark_of
-from ..authentication_providers.headers import MAX_CREDENTIALS_BYTES
 from ..current import get_caller
 from ..errors import BadCredentialsError, ConfigurationError
 from ..identity import UNKNOWN_ORIGIN, Identity, Origin, Unset
 from ..models import UserModel, scopes_of
+from ..protocols.http.headers import MAX_CREDENTIALS_BYTES
 from ..protocols.signed_tokens import Signers
 from ..signals import send, tokens_issued, tokens_refreshed
 from ..userstores.abstract import AbstractUserstore
+from ..userstores.marks import mark_of
 from .keeping import SessionKeeper
 from .limits import Tokens, limit_to_caller, require_claims, require_held
 from .models import Session

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from ..accounts.known import KnownAccounts
-from ..accounts.marks import mark_of
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin
 from ..models import UserModel
 from ..signals import send, sessions_ended
 from ..support.checks import MOST_SECONDS, require_whole
+from ..userstores.marks import mark_of
 from .abstract import AbstractTokenstore
 from .models import Session
 from .sessions import is_same_account, now

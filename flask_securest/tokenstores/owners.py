@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from ..accounts.known import KnownAccounts
-from ..accounts.marks import mark_of
 from ..current import get_caller
 from ..errors import BadCredentialsError
 from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin, Unset, require_origin
 from ..models import User, UserModel
 from ..protocols.signed_tokens import Claims, KeyOfToken
 from ..userstores.abstract import AbstractUserstore
+from ..userstores.marks import mark_of
 from .models import Session
 from .sessions import is_same_account
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timezone
 
-from ..accounts.marks import mark_of, refuses_unmarked
 from ..identity import UNKNOWN_ORIGIN, Origin
 from ..keystores.format import make_key
 from ..models import UserModel
+from ..userstores.marks import mark_of, refuses_unmarked
 from .models import Session
 
 #: What refresh tokens begin with. They are written like API keys: a typo costs no look-up, and a scanner finds them.
@@ -53,7 +53,7 @@ def make_session(
 def is_same_account(mark: str | None, origin: Origin, user: UserModel) -> bool:
     """Return whether an account is the one that a token or a session was made for, and has the same password.
 
-    :param mark: what :func:`~flask_securest.accounts.marks.mark_of` returned then
+    :param mark: what :func:`~flask_securest.userstores.marks.mark_of` returned then
     :param origin: where the account lives
     :param user: the account as it is now
     """

@@ -22,10 +22,10 @@ from typing import Any
 
 from ..errors import ConfigurationError, MissingDependencyError
 from ..models import User, UserModel
-from ..support.watched_file import RejectedFileError, WatchedFile, require_path
 from .abstract import AbstractUserstore
 from .file_formats import decode, read_json, read_yaml
 from .mapping import read_users
+from .watched_file import RejectedFileError, WatchedFile, require_path
 
 #: What looks like a hash in the wrong place: ``active: $argon2id$...``, or anything long without a space.
 _SECRET = re.compile(r"(?:\$|\{[A-Za-z0-9-]{2,}\})[^\s'\"]{3,}|[^\s'\"]{40,}")

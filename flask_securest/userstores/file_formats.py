@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from ..support.watched_file import RejectedFileError
+from .watched_file import RejectedFileError
 
 #: How deep lists and mappings may be in each other: a file of brackets would end in a RecursionError, or worse.
 _MOST_LEVELS = 32

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..accounts.marks import bind_mark, make_mark, mark_of, refuses_unmarked
 from ..models import User, collect_names
 from ..sql.stores import SQLStore
 from .abstract import AbstractWritableUserstore
+from .marks import bind_mark, make_mark, mark_of, refuses_unmarked
 
 if TYPE_CHECKING:
     from ..sql.databases import DatabaseSource

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..accounts.marks import bind_mark, make_mark, read_bound_mark
 from ..models import User, collect_names
 from ..sql.databases import Upgraded
+from .marks import bind_mark, make_mark, read_bound_mark
 
 #: The version of these tables; to be raised with a change, and a way from the one before.
 VERSION = 1
@@ -27,7 +27,7 @@ _USERS = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("email", sa.String(320)),
     sa.Column("attributes", sa.JSON, nullable=False),
-    # What flask_securest.accounts.marks binds to a password. The tables of the release before have it not.
+    # What flask_securest.userstores.marks binds to a password. The tables of the release before have it not.
     sa.Column("mark", sa.String(40)),
     sqlite_autoincrement=True,  # no user gets the number of a former one
 )

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...authentication_providers.headers import environ_key
 from ...errors import ConfigurationError
 from ...support.checks import require_list, require_name
+from ..http.headers import environ_key
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -19,7 +19,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ..errors import ConfigurationError
 from ..signals import send, userstore_file_rejected
-from .logs import get_logger
+from ..support.logs import get_logger
 
 _log = get_logger(__name__)
 
