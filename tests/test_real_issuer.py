@@ -34,7 +34,7 @@ def clock(monkeypatch):
         passed = 0.0
 
     real = time.monotonic
-    for module in ("jwts.jwks", "jwts.document"):
+    for module in ("protocols.jwt.jwks", "protocols.jwt.document"):
         monkeypatch.setattr(f"flask_securest.{module}.monotonic", lambda: real() + Clock.passed)
     return Clock
 
