@@ -134,7 +134,7 @@ def clock(monkeypatch):
             return datetime.fromtimestamp(real + Clock.passed, tz)
 
     monkeypatch.setattr("flask_securest.protocols.introspection.cache.monotonic", lambda: 1000 + Clock.passed)
-    for module in ("introspection.cache", "introspection.answer"):
+    for module in ("protocols.introspection.cache", "protocols.introspection.answer"):
         monkeypatch.setattr(f"flask_securest.{module}.time", lambda: real + Clock.passed)
     monkeypatch.setattr("flask_securest.decision.answers.datetime", Frozen)
     Clock.now = property(lambda self: real + self.passed)
