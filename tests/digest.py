@@ -14,9 +14,9 @@ from urllib.parse import unquote_to_bytes
 
 from flask_securest import Identity
 from flask_securest.authentication_providers import AbstractAuthenticationProvider
+from flask_securest.authentication_providers.headers import Token, format_challenge, read_authorization
 from flask_securest.errors import BadCredentialsError
 from flask_securest.models import require_user
-from flask_securest.protocols.http.headers import Token, format_challenge, read_authorization
 
 #: The strongest first (RFC 7616, section 3.7).
 ALGORITHMS = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}

@@ -18,9 +18,9 @@ from flask_securest.authentication_providers import (
     PasswordAuthenticator,
     TokenAuthenticator,
 )
+from flask_securest.authentication_providers.headers import Token, format_challenge, read_header
 from flask_securest.decision.chain import Answer
 from flask_securest.errors import BadCredentialsError
-from flask_securest.protocols.http.headers import Token, format_challenge, read_header
 from flask_securest.testing import AuthenticationProviderContract, UserstoreContract, make_request
 from flask_securest.userstores import AbstractUserstore, SimpleUserstore
 

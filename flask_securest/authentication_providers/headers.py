@@ -2,6 +2,7 @@
 
 from ..protocols.http.headers import (
     MAX_CREDENTIALS_BYTES,
+    Token,
     environ_key,
     format_challenge,
     read_authorization,
@@ -11,6 +12,7 @@ from ..protocols.http.headers import (
 
 __all__ = [
     "MAX_CREDENTIALS_BYTES",
+    "Token",
     "environ_key",
     "format_challenge",
     "read_authorization",
