@@ -15,6 +15,9 @@ from flask_securest.authentication_providers import (
     TokenAuthenticator,
 )
 from flask_securest.passwords import PasswordHasher
+from flask_securest.tokenstores import SimpleTokenstore
+from flask_securest.tokenstores.redis import RedisTokenstore
+from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import SimpleUserstore
 
 #: As weak as argon2 goes, so that a test takes milliseconds.
@@ -129,3 +132,20 @@ class Scripted(AbstractAuthenticationProvider):
 
     def challenge(self, realm, error=None):
         return self.challenge_value
+
+
+def make_tokenstore(kind, request, tmp_path, **options):
+    """Return an empty store for sessions: in memory, in a file, or on the server of the module's fixture.
+
+    :param kind: ``"memory"``, ``"SQLite"``, ``"PostgreSQL"`` or ``"Redis"``
+    :param request: pytest's fixture
+    :param tmp_path: for SQLite
+    :param options: arguments of the one in Redis
+    """
+    if kind == "memory":
+        return SimpleTokenstore()
+    if kind == "SQLite":
+        return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
+    if kind == "PostgreSQL":
+        return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
+    return RedisTokenstore(request.getfixturevalue("redis_server").new_url(), **options)

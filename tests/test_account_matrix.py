@@ -7,15 +7,12 @@ kept. Each does all that can be done with credentials, as each of the accounts t
 import itertools
 
 import pytest
-from helpers import basic, bearer
+from helpers import basic, bearer, make_tokenstore
 from servers.slapd import LDAP3_WARNINGS
 from servers.worker.namesakes import MAIN, NAME, SECOND, make_app
 
 from flask_securest import User
 from flask_securest.keystores import SimpleKeystore
-from flask_securest.tokenstores import SimpleTokenstore
-from flask_securest.tokenstores.redis import RedisTokenstore
-from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 
 pytestmark = LDAP3_WARNINGS
 
@@ -58,16 +55,7 @@ class World:
 
 @pytest.fixture(params=KEPT)
 def store(request, tmp_path):
-    kind = request.param
-    if kind == "nowhere":
-        return None
-    if kind == "memory":
-        return SimpleTokenstore()
-    if kind == "SQLite":
-        return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
-    if kind == "PostgreSQL":
-        return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
-    return RedisTokenstore(request.getfixturevalue("redis_server").new_url())
+    return None if request.param == "nowhere" else make_tokenstore(request.param, request, tmp_path)
 
 
 def roles_of(origin, main, second):

@@ -1,9 +1,10 @@
 """``flask securest sessions ...``, and what ``check`` says of origins."""
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
-from helpers import FAST, new_who, secured
+from helpers import FAST, make_tokenstore, new_who, secured
 from test_cli import run
 
 from flask_securest import User
@@ -11,7 +12,7 @@ from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, P
 from flask_securest.keystores.sqlalchemy import SQLAlchemyKeystore
 from flask_securest.signals import sessions_ended
 from flask_securest.tokenstores import SimpleTokenstore
-from flask_securest.tokenstores.redis import RedisTokenstore
+from flask_securest.tokenstores.models import Session
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import SimpleUserstore
 
@@ -20,11 +21,7 @@ SECRET = "a secret key of the tests, long enough"
 
 @pytest.fixture(params=["SQLite", "PostgreSQL", "Redis"])
 def store(request, tmp_path):
-    if request.param == "SQLite":
-        return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
-    if request.param == "PostgreSQL":
-        return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
-    return RedisTokenstore(request.getfixturevalue("redis_server").new_url(), prefix="a*[b]?\\:")
+    return make_tokenstore(request.param, request, tmp_path, prefix="a*[b]?\\:")
 
 
 class Service:
@@ -65,6 +62,13 @@ def test_the_sessions_of_a_user_are_listed_and_not_those_of_its_namesake(service
     table = service.run("sessions", "list", "--user", "bob").stdout
     assert "read" in table
     assert service.run("sessions", "list", "--user", "nobody").stderr == "there are no such sessions\n"
+
+
+def test_one_from_before_there_were_origins_is_listed_with_the_apis_own(service, store):
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    expires_at = now + timedelta(hours=1)
+    store.add_session(Session(id="0" * 16, username="bob", origin="?", created_at=now, expires_at=expires_at))
+    assert sorted(str(session["origin"]) for session in service.listed("--user", "bob")) == ["?", "None"]
 
 
 def test_one_is_ended_by_its_id_and_receivers_are_told(service):

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from helpers import FAST, Scripted, basic, bearer, secured
+from helpers import FAST, Scripted, basic, bearer, make_tokenstore, secured
 
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
@@ -12,8 +12,6 @@ from flask_securest.errors import ConfigurationError
 from flask_securest.signals import refresh_token_reused, sessions_ended, tokens_issued, tokens_refreshed
 from flask_securest.token_resources import add_token_resources
 from flask_securest.tokenstores import SimpleTokenstore
-from flask_securest.tokenstores.redis import RedisTokenstore
-from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
 from flask_securest.userstores import SimpleUserstore
 
 SECRET = "a secret key of the tests, long enough"
@@ -22,13 +20,7 @@ ANN, BOB = basic("ann", "pw"), basic("bob", "pw")
 
 @pytest.fixture(params=["memory", "SQLite", "PostgreSQL", "Redis"])
 def store(request, tmp_path):
-    if request.param == "memory":
-        return SimpleTokenstore()
-    if request.param == "SQLite":
-        return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
-    if request.param == "PostgreSQL":
-        return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
-    return RedisTokenstore(request.getfixturevalue("redis_server").new_url())
+    return make_tokenstore(request.param, request, tmp_path)
 
 
 class Service:

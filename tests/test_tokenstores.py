@@ -8,7 +8,19 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from flask import request
-from helpers import ALICE, BOB, FAST, SECRET_KEY, api_key, basic, make_userstore, new_who, secured, with_key
+from helpers import (
+    ALICE,
+    BOB,
+    FAST,
+    SECRET_KEY,
+    api_key,
+    basic,
+    make_tokenstore,
+    make_userstore,
+    new_who,
+    secured,
+    with_key,
+)
 from passlib.hash import sha256_crypt
 from servers.redis import PASSWORD, redis
 
@@ -100,13 +112,7 @@ STORES = ["memory", "SQLite", "PostgreSQL", "Redis"]
 
 @pytest.fixture(params=STORES)
 def store(request, tmp_path):
-    if request.param == "memory":
-        return SimpleTokenstore()
-    if request.param == "SQLite":
-        return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
-    if request.param == "PostgreSQL":
-        return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
-    return RedisTokenstore(request.getfixturevalue("redis_server").new_url())
+    return make_tokenstore(request.param, request, tmp_path)
 
 
 def make_api(store, users=None, providers=(), options=None, **paths):

@@ -11,6 +11,7 @@ from ..errors import ConfigurationError
 from ..identity import UNKNOWN_ORIGIN, Origin
 from ..models import UserModel, require_user
 from ..userstores.abstract import AbstractUserstore
+from ..userstores.marks import mark_of
 from .sources import Accounts, AccountSource, has_accounts
 
 
@@ -78,6 +79,19 @@ class KnownAccounts:
             return None if found is None else require_user(found)
         accounts = self.find_with(origin)
         return None if accounts is None else accounts.find(origin, username)
+
+    def find_marked(self, user: UserModel | None, origin: Origin, username: str) -> UserModel | None:
+        """Return an account with its mark, which whoever has made the user may not know: then it is looked up.
+
+        :param user: the account, as far as it is known
+        :param origin: where it lives
+        :param username: its name there
+        :returns: ``None`` if it would have to be looked up, and is gone, or nobody can look
+        :raises BackendError: that cannot be told now
+        """
+        if user is not None and mark_of(user) is not None:
+            return user
+        return self.look_up(origin, username, self.find_userstore())
 
     def find_credentials(self, name: str) -> Callable[[str], bool] | None:
         """Return the function that tells whether credentials of a provider are still good; ``None`` if it has none.

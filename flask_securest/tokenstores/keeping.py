@@ -11,7 +11,6 @@ from ..identity import UNKNOWN_ORIGIN, UNSET, Identity, Origin
 from ..models import UserModel
 from ..signals import send, sessions_ended
 from ..support.checks import MOST_SECONDS, require_whole
-from ..userstores.marks import mark_of
 from .abstract import AbstractTokenstore
 from .models import Session
 from .sessions import is_same_account, now
@@ -108,8 +107,6 @@ class SessionKeeper:
                 self.end(session, "idle")
             elif user is not None and not is_same_account(session.password_mark, session.origin, user):
                 self.end(session, "account changed")
-            elif user is None and session.origin == UNKNOWN_ORIGIN and origin is None:
-                continue  # whose it is, cannot be told
             else:
                 alive.append(session)
         return alive
@@ -133,7 +130,10 @@ class SessionKeeper:
         :param identity: the caller
         :raises BackendError: the store cannot tell now
         """
-        return self.list_alive(identity.user.username, _origin_of(identity), self._find_account(identity))
+        account = self._find_account(identity)
+        alive = self.list_alive(identity.user.username, _origin_of(identity), account)
+        # Whose one of an unknown origin is, cannot be told without the account.
+        return [session for session in alive if account is not None or session.origin != UNKNOWN_ORIGIN]
 
     def log_out(self, identity: Identity) -> bool:
         """End the session of the token by which a caller is known.
@@ -186,10 +186,7 @@ class SessionKeeper:
         return count
 
     def _find_account(self, identity: Identity) -> UserModel | None:
-        """Return the account of a caller with its mark, which a provider that makes up its users may not know."""
-        if mark_of(identity.user) is not None:
-            return identity.user
-        return self._known.look_up(_origin_of(identity), identity.user.username, self._known.find_userstore())
+        return self._known.find_marked(identity.user, _origin_of(identity), identity.user.username)
 
     def _look_up(self, session_id: str) -> Session | None:
         # Some databases raise for NUL or half a surrogate pair: a path that anybody may send would be a 503.

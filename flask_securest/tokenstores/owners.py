@@ -76,9 +76,9 @@ def find_owner(user: UserModel | str, origin: Origin | Literal[Unset.UNSET], kno
             f"the user {username!r} of the origin {origin!r} cannot be looked up again when the token comes back: "
             "register that provider, and write its find_user(username, issuer)"
         )
-    if not is_app and (account is None or mark_of(account) is None):
-        # Its mark may be known where it lives: without it, the token would outlive a change of the password.
-        account = known.look_up(origin, username, known.find_userstore()) or account
+    if not is_app:
+        # Without its mark, the token would outlive a change of the password.
+        account = known.find_marked(account, origin, username) or account
     return Owner(username, origin, account, is_app, key)
 
 

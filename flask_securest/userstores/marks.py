@@ -30,7 +30,7 @@ def mark_of(user: UserModel) -> str | None:
     given = user.mark if isinstance(user, User) else None
     if given is None:
         stored = getattr(user, "password", None)
-        return _digest(b"flask_securest.password_mark\0", stored) if stored else None
+        return _mark_of_hash(stored) if stored else None
     return given if _MARK.fullmatch(given) else _digest(b"flask_securest.mark\0", given)
 
 
