@@ -148,4 +148,4 @@ def make_tokenstore(kind, request, tmp_path, **options):
         return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
     if kind == "PostgreSQL":
         return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
-    return RedisTokenstore(request.getfixturevalue("redis_server").new_url(), **options)
+    return RedisTokenstore(request.getfixturevalue("redis_server").new_url(), **{"timeout": 60, **options})

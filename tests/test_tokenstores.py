@@ -22,7 +22,7 @@ from helpers import (
     with_key,
 )
 from passlib.hash import sha256_crypt
-from servers.redis import PASSWORD, redis
+from servers.redis import PASSWORD, PATIENCE, redis
 
 from flask_securest import User, current_identity
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator, TokenAuthenticator
@@ -81,10 +81,10 @@ class TestTokensOnRedis(TokenstoreContract):
 
     def make_tokenstore(self):
         self.url = self.server.new_url()
-        return RedisTokenstore(self.url)
+        return RedisTokenstore(self.url, timeout=PATIENCE)
 
     def open_again(self, store):
-        return RedisTokenstore(self.url)
+        return RedisTokenstore(self.url, timeout=PATIENCE)
 
     def test_redis_forgets_a_session_when_it_expires(self):
         store = self.make_tokenstore()
@@ -302,7 +302,7 @@ class TestTheLifeOfASession:
         elif isinstance(self.store, RedisTokenstore):
             arguments = self.store._redis.connection_pool.connection_kwargs
             where = f"{arguments['host']}:{arguments['port']}/{arguments['db']}"
-            again = RedisTokenstore(f"redis://:{PASSWORD}@{where}")
+            again = RedisTokenstore(f"redis://:{PASSWORD}@{where}", timeout=PATIENCE)
         else:
             again = SQLAlchemyTokenstore(self.store._database._make_engine().url)
         second, _, _ = make_api(again, users=self.securest.userstore)
