@@ -101,7 +101,7 @@ def test_there_are_no_circles_in_a_room_either():
 
 def test_a_package_is_not_imported_as_a_whole():
     """Its __init__ would bring its concrete modules along."""
-    packages = {f"flask_securest.{path.parent.name}" for path in ROOT.glob("*/__init__.py")}
+    packages = {f"flask_securest.{path.parent.name}" for path in ROOT.rglob("*/__init__.py")}
     assert [name for name in MODULES if packages & imports_of(name)] == []
 
 
@@ -111,7 +111,8 @@ CONCRETE = {
         f"authentication_providers.{name}"
         for name in ("api_key", "password", "token", "jwt", "introspection", "kerberos", "client_certificate")
     ),
-    *(f"userstores.{name}" for name in ("simple", "file", "htpasswd", "sqlalchemy", "ldap")),
+    *(f"userstores.{name}" for name in ("simple", "files.file", "files.htpasswd")),
+    *(f"userstores.{name}.userstore" for name in ("sqlalchemy", "ldap")),
     *(f"keystores.{name}" for name in ("simple", "sqlalchemy")),
     *(f"tokenstores.{name}" for name in ("simple", "sqlalchemy", "redis")),
 }

@@ -20,8 +20,8 @@ from flask_securest.authentication_providers import PasswordAuthenticator
 from flask_securest.errors import ConfigurationError, MissingDependencyError
 from flask_securest.signals import userstore_file_rejected
 from flask_securest.testing import UserstoreContract
-from flask_securest.userstores import watched_file
-from flask_securest.userstores.file import FileUserstore
+from flask_securest.userstores import FileUserstore
+from flask_securest.userstores.files import watched_file
 
 SECRET = "$argon2id$v=19$m=8,t=1,p=1$cGxhbnRlZA$cGxhbnRlZC0wYjVmMWM3ZQ"
 
@@ -124,7 +124,7 @@ def test_yaml_is_read_as_people_write_it(tmp_path):
 
 
 def test_the_example_of_the_module_is_one(tmp_path):
-    from flask_securest.userstores import file
+    from flask_securest.userstores.files import file
 
     shown = file.__doc__.partition(".. code-block:: yaml\n")[2]
     store = FileUserstore(write(tmp_path / "users.yaml", shown))
@@ -259,7 +259,7 @@ def test_later_it_is_told_once_and_the_last_good_content_stays(
         os.utime(path)  # looked at again, and it is the same
     (record,) = caplog.records
     assert record.levelname == "ERROR"
-    assert record.name == "flask_securest.userstores.watched_file"
+    assert record.name == "flask_securest.userstores.files.watched_file"
     assert str(path) in record.getMessage()
     assert re.search(message, record.getMessage())
     ((sender, what),) = rejections
@@ -723,8 +723,8 @@ def test_a_process_that_is_forked_while_the_file_is_read_goes_on_seeing_changes(
     code = """
 import os, sys, time
 from pathlib import Path
-from flask_securest.userstores import watched_file
-from flask_securest.userstores.file import FileUserstore
+from flask_securest.userstores.files import watched_file
+from flask_securest.userstores import FileUserstore
 
 watched_file.SECONDS_BETWEEN_LOOKS = 0
 path = Path(sys.argv[1])

@@ -21,8 +21,8 @@ from flask_securest.errors import BackendError, ConfigurationError
 from flask_securest.passwords import PasswordHasher
 from flask_securest.signals import userstore_file_rejected
 from flask_securest.testing import UserstoreContract
-from flask_securest.userstores import apache_hashes, watched_file
-from flask_securest.userstores.htpasswd import HtpasswdUserstore
+from flask_securest.userstores import HtpasswdUserstore
+from flask_securest.userstores.files import apache_hashes, watched_file
 
 # Made by htpasswd of Apache 2.4; the password is "wonderland" each time.
 MADE = {

@@ -40,11 +40,12 @@ from flask_securest.authentication_providers import PasswordAuthenticator, Token
 from flask_securest.errors import AccountStatusError, BackendError, ConfigurationError, MissingDependencyError
 from flask_securest.models import require_user
 from flask_securest.testing import UserstoreContract
-from flask_securest.userstores import SimpleUserstore, ldap_session
+from flask_securest.userstores import SimpleUserstore
 from flask_securest.userstores.ldap import LDAPUserstore
-from flask_securest.userstores.ldap_accounts import AccountStatus, read_refusal, read_status
-from flask_securest.userstores.ldap_directory import Directory
-from flask_securest.userstores.ldap_entries import (
+from flask_securest.userstores.ldap import session as ldap_session
+from flask_securest.userstores.ldap.accounts import AccountStatus, read_refusal, read_status
+from flask_securest.userstores.ldap.directory import Directory
+from flask_securest.userstores.ldap.entries import (
     BindAnswer,
     common_name,
     escape_filter_value,
@@ -52,7 +53,7 @@ from flask_securest.userstores.ldap_entries import (
     parse_name,
     read_policy_error,
 )
-from flask_securest.userstores.ldap_session import Server, Session, UnreachableError, in_session
+from flask_securest.userstores.ldap.session import Server, Session, UnreachableError, in_session
 
 pytestmark = LDAP3_WARNINGS
 
@@ -783,7 +784,7 @@ def test_a_server_that_answers_a_byte_at_a_time_is_a_backend_error_in_time(serve
 
 
 def test_an_endless_answer_is_a_backend_error(server, monkeypatch):
-    monkeypatch.setattr("flask_securest.userstores.ldap_session._MAX_ANSWER_BYTES", 1_000_000)
+    monkeypatch.setattr("flask_securest.userstores.ldap.session._MAX_ANSWER_BYTES", 1_000_000)
     sent = []
 
     def flood(connection):
@@ -1092,7 +1093,7 @@ def test_many_users_are_listed_in_pages(own, monkeypatch):
     with own.run():
         own.load("".join(person(f"user{number:04}", None) for number in range(1234)))
         users = [user.username for user in store(own).list_users()]
-        monkeypatch.setattr("flask_securest.userstores.ldap._MAX_USERS", 1000)
+        monkeypatch.setattr("flask_securest.userstores.ldap.userstore._MAX_USERS", 1000)
         with pytest.raises(BackendError, match="more than 1000 entries"):
             list(store(own).list_users())
     assert users == ["alice", *(f"user{number:04}" for number in range(1234))]

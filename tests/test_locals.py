@@ -38,8 +38,7 @@ from flask_securest.testing import make_request
 from flask_securest.token_resources import add_token_resources
 from flask_securest.tokenstores import SimpleTokenstore
 from flask_securest.tokenstores.sqlalchemy import SQLAlchemyTokenstore
-from flask_securest.userstores import AbstractUserstore, AbstractVerifyingUserstore, SimpleUserstore
-from flask_securest.userstores.htpasswd import HtpasswdUserstore
+from flask_securest.userstores import AbstractUserstore, AbstractVerifyingUserstore, HtpasswdUserstore, SimpleUserstore
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
 PACKAGE = str(Path(flask_securest.__file__).parent)
@@ -240,8 +239,8 @@ def of_password_that_is_renewed_in_a_database(breakdown, tmp_path):
 
 def of_password_in_a_directory(breakdown, tmp_path):
     pytest.importorskip("ldap3")
-    from flask_securest.userstores import ldap_session
     from flask_securest.userstores.ldap import LDAPUserstore
+    from flask_securest.userstores.ldap import session as ldap_session
 
     class Connection:
         """One that breaks down as soon as it has been given the password."""

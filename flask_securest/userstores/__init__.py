@@ -1,8 +1,8 @@
 """Where users live. Stores that need a library of their own are imported from their modules."""
 
 from .abstract import AbstractUserstore, AbstractVerifyingUserstore, AbstractWritableUserstore
-from .file import FileUserstore
-from .htpasswd import HtpasswdUserstore
+from .files.file import FileUserstore
+from .files.htpasswd import HtpasswdUserstore
 from .simple import SimpleUserstore
 
 __all__ = [

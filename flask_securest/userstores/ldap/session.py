@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from ..errors import BackendError, MissingDependencyError
-from .ldap_entries import BindAnswer, Entry, read_policy_error
+from ...errors import BackendError, MissingDependencyError
+from .entries import BindAnswer, Entry, read_policy_error
 
 _T = TypeVar("_T")
 

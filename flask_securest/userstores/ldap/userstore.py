@@ -13,13 +13,13 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Literal
 
-from ..errors import AccountStatusError, BackendError, ConfigurationError
-from ..models import User, UserModel
-from ..passwords import MAX_PASSWORD_BYTES
-from ..support.checks import require_name
-from ..support.logs import get_logger
-from .abstract import AbstractVerifyingUserstore
-from .ldap_accounts import (
+from ...errors import AccountStatusError, BackendError, ConfigurationError
+from ...models import User, UserModel
+from ...passwords import MAX_PASSWORD_BYTES
+from ...support.checks import require_name
+from ...support.logs import get_logger
+from ..abstract import AbstractVerifyingUserstore
+from .accounts import (
     READ_ATTRIBUTES,
     AccountStatus,
     policy_problem,
@@ -27,10 +27,10 @@ from .ldap_accounts import (
     read_refusal,
     read_status,
 )
-from .ldap_directory import Directory, require_seconds
-from .ldap_entries import Entry, escape_filter_value, parse_name, read_texts, require_dn, require_filter
-from .ldap_groups import Groups
-from .ldap_session import SUCCESS
+from .directory import Directory, require_seconds
+from .entries import Entry, escape_filter_value, parse_name, read_texts, require_dn, require_filter
+from .groups import Groups
+from .session import SUCCESS
 
 _log = get_logger(__name__)
 

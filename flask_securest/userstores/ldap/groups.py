@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..errors import ConfigurationError
-from ..models import collect_names
-from ..support.checks import require_name
-from .ldap_directory import Directory
-from .ldap_entries import (
+from ...errors import ConfigurationError
+from ...models import collect_names
+from ...support.checks import require_name
+from .directory import Directory
+from .entries import (
     Entry,
     Name,
     common_name,

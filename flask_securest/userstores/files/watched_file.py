@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from ..errors import ConfigurationError
-from ..signals import send, userstore_file_rejected
-from ..support.logs import get_logger
+from ...errors import ConfigurationError
+from ...signals import send, userstore_file_rejected
+from ...support.logs import get_logger
 
 _log = get_logger(__name__)
 

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from ..errors import BackendError, ConfigurationError
-from ..models import User
-from .marks import read_bound_mark
+from ...errors import BackendError, ConfigurationError
+from ...models import User
+from ..marks import read_bound_mark
 
 _FIELDS = ("username", "password", "active", "roles", "groups", "email", "scopes", "mark")
 _NEEDED = ("username", "password")

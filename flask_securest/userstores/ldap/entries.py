@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..errors import ConfigurationError
-from ..support.checks import require_name
+from ...errors import ConfigurationError
+from ...support.checks import require_name
 
 #: A DN taken apart: each of its RDNs is one pair of attribute and value, or several.
 Name = tuple[tuple[tuple[str, str], ...], ...]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from passlib.context import CryptContext
 
-from ..passwords import compare
+from ...passwords import compare
 
 #: The formats of Apache's htpasswd, and what it takes to be one, to the last character. Plain text is none: with it,
 #: any other string that stands in the file would itself be the password, also a hash of another kind.

@@ -8,11 +8,11 @@ from time import monotonic
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import BackendError, ConfigurationError
-from ..protocols.http.stream import new_tls_context
-from ..support.checks import require_list, require_name
-from .ldap_entries import BindAnswer, Entry
-from .ldap_session import SUCCESS, Server, Session, UnreachableError, import_ldap3, in_session
+from ...errors import BackendError, ConfigurationError
+from ...protocols.http.stream import new_tls_context
+from ...support.checks import require_list, require_name
+from .entries import BindAnswer, Entry
+from .session import SUCCESS, Server, Session, UnreachableError, import_ldap3, in_session
 
 _T = TypeVar("_T")
 

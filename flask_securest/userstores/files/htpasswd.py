@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from ..models import User, UserModel
-from ..passwords import MAX_PASSWORD_BYTES
-from ..support.logs import get_logger
-from .abstract import AbstractVerifyingUserstore
+from ...models import User, UserModel
+from ...passwords import MAX_PASSWORD_BYTES
+from ...support.logs import get_logger
+from ..abstract import AbstractVerifyingUserstore
 from .apache_hashes import Kind, Sample, choose_samples, kind_of, verify_as_slowly_as_any
 from .watched_file import WatchedFile, printable, require_path
 

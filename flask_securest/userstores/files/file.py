@@ -20,11 +20,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..errors import ConfigurationError, MissingDependencyError
-from ..models import User, UserModel
-from .abstract import AbstractUserstore
-from .file_formats import decode, read_json, read_yaml
-from .mapping import read_users
+from ...errors import ConfigurationError, MissingDependencyError
+from ...models import User, UserModel
+from ..abstract import AbstractUserstore
+from ..mapping import read_users
+from .formats import decode, read_json, read_yaml
 from .watched_file import RejectedFileError, WatchedFile, require_path
 
 #: What looks like a hash in the wrong place: ``active: $argon2id$...``, or anything long without a space.

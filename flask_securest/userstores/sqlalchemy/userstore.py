@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..models import User, collect_names
-from ..sql.stores import SQLStore
-from .abstract import AbstractWritableUserstore
-from .marks import bind_mark, make_mark, mark_of, refuses_unmarked
+from ...models import User, collect_names
+from ...sql.stores import SQLStore
+from ..abstract import AbstractWritableUserstore
+from ..marks import bind_mark, make_mark, mark_of, refuses_unmarked
 
 if TYPE_CHECKING:
-    from ..sql.databases import DatabaseSource
+    from ...sql.databases import DatabaseSource
 
 #: The longest name, in characters, that the tables take.
 _LONGEST_NAME = 255
@@ -52,8 +52,8 @@ class SQLAlchemyUserstore(SQLStore, AbstractWritableUserstore):
         timeout: float = 5.0,
     ) -> None:
         self._open("SQLAlchemyUserstore", database, timeout)
-        from .sqlalchemy_mapped import MappedClass
-        from .sqlalchemy_tables import OwnTables
+        from .mapped import MappedClass
+        from .tables import OwnTables
 
         self._tables: OwnTables | MappedClass = OwnTables() if model is None else MappedClass(model, columns or {})
 

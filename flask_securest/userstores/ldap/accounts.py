@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-from .ldap_entries import BindAnswer
+from .entries import BindAnswer
 
 
 class AccountStatus(NamedTuple):

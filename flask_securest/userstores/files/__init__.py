@@ -1,0 +1,1 @@
+"""Users in files, which are read anew when they change."""

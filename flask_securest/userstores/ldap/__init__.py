@@ -1,0 +1,5 @@
+"""Users in a directory, asked by LDAP."""
+
+from .userstore import LDAPUserstore
+
+__all__ = ["LDAPUserstore"]
