@@ -24,7 +24,7 @@ test-all:  ## run all tests on every Python from 3.10 to 3.13 there is, with the
 	.ci/test-all
 
 rules: $(VENV)/.test  ## compare the rules of 20 000 random classes with a second reading of what they mean (SEED=, COUNT=)
-	$(VENV)/bin/python tests/rules_at_length.py $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+	$(VENV)/bin/python tests/rules/rules_at_length.py $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 lint: $(VENV)/.test  ## check style and types
 	$(VENV)/bin/ruff check .

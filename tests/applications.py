@@ -53,10 +53,10 @@ def run_in_another_process(function, *, first="", timeout=120):
     :param first: what is run there before anything else
     """
     module, name = function.__module__, function.__name__
-    code = f"{first}\nimport json, {module}\nprint(json.dumps({module}.{name}()))"
+    paths = [str(Path(__file__).parent), str(Path(sys.modules[module].__file__).parent)]
+    code = f"{first}\nimport json, sys\nsys.path[:0] = {paths}\nimport {module}\nprint(json.dumps({module}.{name}()))"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         timeout=timeout,

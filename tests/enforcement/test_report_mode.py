@@ -61,7 +61,7 @@ REFUSING = {
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way not in REFUSING], ids=lambda way: way.__name__)
 def test_in_whatever_way_an_api_is_set_up(way, monkeypatch):
-    """The ways in which tests/test_attachment.py closes an Api."""
+    """The ways in which tests/enforcement/test_attachment.py closes an Api."""
     told = []
     for guarded in (False, True):
 

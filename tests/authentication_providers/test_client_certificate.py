@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
@@ -350,10 +351,18 @@ class TestBehindNginx:
             "app = secured(new_who(), providers=[by_subject(ProxyHeaders(['unix']))])[0]\n"
             "other = secured(new_who(), providers=[by_subject()])[0]\n"
         )
-        here = __file__.rsplit("/", 1)[0]
+        here = Path(__file__).parent
         for name, expected in (("app", 200), ("other", 401)):
             path = tmp_path / f"{name}.sock"
-            command = [sys.executable, "-m", "gunicorn", "-b", f"unix:{path}", "--pythonpath", f"{tmp_path},{here}"]
+            command = [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "-b",
+                f"unix:{path}",
+                "--pythonpath",
+                f"{tmp_path},{here},{here.parent}",
+            ]
             with (
                 running_nginx(authority.directory, f"http://unix:{path}:", authority.file) as front,
                 running([*command, f"application:{name}"], front, tmp_path / "log"),

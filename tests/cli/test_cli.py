@@ -63,7 +63,7 @@ KEY_KEYS = [
     ),
     *("last_used_at", "rotated_at", "sunset_at", "former_last_used_at"),
 ]
-README = Path(__file__).parents[1] / "README.rst"
+README = Path(__file__).parents[2] / "README.rst"
 
 #: Until click 8.2 the runner had to be told that there are two streams.
 TWO_STREAMS = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
