@@ -6,6 +6,8 @@ from .identity import UNSET, Identity
 from .models import User, UserModel
 from .rules.decorators import USE_DEFAULT, authenticators, optional, public, require
 
+__version__ = "0.1.0"
+
 __all__ = [
     "UNSET",
     "USE_DEFAULT",
@@ -20,3 +22,8 @@ __all__ = [
     "public",
     "require",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return what is public: the modules inside are not, but for those that the documentation imports from."""
+    return [*__all__, "__version__"]

@@ -7,17 +7,21 @@ string that no other family recognises (``!``, ``*LK*``, a stolen hash) would it
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from passlib.context import CryptContext
 from werkzeug.security import check_password_hash
 
-from .errors import BackendError, ConfigurationError
+from .errors import ConfigurationError
+from .support.hashes import BCRYPT, MAX_BCRYPT_BYTES, answer_of, compare, make_context
+
+if TYPE_CHECKING:
+    from passlib.context import CryptContext
 
 
 def _profile(**parameters: Any) -> Mapping[str, Any]:
@@ -78,10 +82,6 @@ _WERKZEUG = re.compile(r"(?:scrypt|pbkdf2):[^$]+\$[^$]+\$[0-9a-f]{32,}")
 #: somebody else's processor for four kilobytes (CWE-400).
 MAX_PASSWORD_BYTES = 256
 
-#: These look at no more than the first 72 bytes.
-_BCRYPT = ("bcrypt", "ldap_bcrypt")
-_MAX_BCRYPT_BYTES = 72
-
 #: hashlib.scrypt takes at most this much memory: 128 * N * r bytes.
 _MAX_SCRYPT_BYTES = 2**31 - 1
 
@@ -102,22 +102,34 @@ class PasswordHasher:
     def __init__(self, scheme: str = "argon2", **parameters: Any) -> None:
         if scheme not in HASHING_SCHEMES:
             raise ConfigurationError(f"scheme must be one of {', '.join(HASHING_SCHEMES)}; it is {scheme!r}")
-        parameters = parameters or _DEFAULTS.get(scheme, {})
         if not {"salt", "salt_size"}.isdisjoint(parameters):
             raise ConfigurationError("a salt cannot be configured: every hash gets a random one of its own")
+        self._scheme, self._parameters = scheme, parameters or _DEFAULTS.get(scheme, {})
+        self._settings = f"{scheme} {sorted(self._parameters.items())}"
+        # What is wrong with parameters is told here; the defaults are right, and wait for the first password.
+        self._made = self._make_context() if parameters else None
+
+    def _make_context(self) -> CryptContext:
+        scheme, parameters = self._scheme, self._parameters
         try:
-            handler = CryptContext(schemes=[scheme]).handler(scheme).using(**parameters)
-            self._context = CryptContext(
-                schemes=VERIFIED_SCHEMES,
+            handler = make_context([scheme]).handler(scheme).using(**parameters)
+            context = make_context(
+                VERIFIED_SCHEMES,
                 default=scheme,
                 deprecated="auto",
                 **{f"{scheme}__{name}": value for name, value in parameters.items()},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(f"PasswordHasher({scheme!r}, **{parameters!r}): {error}") from error
-        self._settings = f"{scheme} {sorted(parameters.items())}"
         if scheme == "scrypt" and 128 * 2**handler.default_rounds * handler.block_size > _MAX_SCRYPT_BYTES:
             raise ConfigurationError(f"PasswordHasher({scheme!r}, **{parameters!r}): that takes more than 2 GiB")
+        return context
+
+    @property
+    def _context(self) -> CryptContext:
+        if self._made is None:
+            self._made = self._make_context()
+        return self._made
 
     def hash(self, password: str) -> str:
         """Return a new salted hash of ``password``.
@@ -127,9 +139,9 @@ class PasswordHasher:
         :raises ValueError: it is longer than :data:`MAX_PASSWORD_BYTES`, or than 72 bytes with bcrypt
         """
         password = unicodedata.normalize("NFC", password)
-        most = _MAX_BCRYPT_BYTES if self._context.default_scheme() in _BCRYPT else MAX_PASSWORD_BYTES
+        most = MAX_BCRYPT_BYTES if self._scheme in BCRYPT else MAX_PASSWORD_BYTES
         if len(password.encode()) > most:
-            raise ValueError(f"a password can have at most {most} bytes with {self._context.default_scheme()}")
+            raise ValueError(f"a password can have at most {most} bytes with {self._scheme}")
         return str(self._context.hash(password))
 
     def verify(self, password: str, stored: str | None) -> bool:
@@ -190,7 +202,7 @@ class PasswordHasher:
         :raises BackendError: there is not enough memory to tell
         """
         if isinstance(stored, str) and _WERKZEUG.fullmatch(stored):
-            return _answer_of(lambda: check_password_hash(stored, password))
+            return answer_of(lambda: check_password_hash(stored, password))
         return compare(self._context, password, stored)
 
     @property
@@ -213,41 +225,13 @@ def can_verify(stored: str) -> bool:
     if _WERKZEUG.fullmatch(stored):
         return True
     try:
-        _READING.needs_update(stored)
+        _make_reading_context().needs_update(stored)
     except (TypeError, ValueError):
         return False
     return True
 
 
-# It only reads hashes, whatever their parameters are.
-_READING = CryptContext(schemes=VERIFIED_SCHEMES)
-
-
-def compare(context: CryptContext, password: str, stored: str) -> bool | None:
-    """Return whether the two match; ``None`` if the hash cannot be read, or takes no such password.
-
-    Neither may be a yes, or a 500.
-
-    :param context: the schemes that ``stored`` may be of; plain text must not be among them
-    :param password: what the client sent
-    :param stored: the stored hash
-    :raises BackendError: there is not enough memory to tell
-    """
-
-    def verify() -> bool | None:
-        # Not every release of bcrypt refuses what is longer: some cut it, and take whatever begins like that.
-        if len(password.encode()) > _MAX_BCRYPT_BYTES and context.identify(stored) in _BCRYPT:
-            return None
-        return bool(context.verify(password, stored))
-
-    return _answer_of(verify)
-
-
-def _answer_of(verify: Callable[[], bool | None]) -> bool | None:
-    """Return what ``verify`` says; ``None`` where it fails for what the hash or the password is like."""
-    try:
-        return verify()
-    except (MemoryError, OverflowError, TypeError, ValueError) as error:
-        if isinstance(error, MemoryError) or "Memory allocation" in str(error):
-            raise BackendError("there is not enough memory to verify a password") from None
-        return None
+@functools.cache
+def _make_reading_context() -> CryptContext:
+    """Return one that only reads hashes, whatever their parameters are."""
+    return make_context(VERIFIED_SCHEMES)

@@ -26,8 +26,8 @@ authentication_providers
 tokenstores
 accounts
 keystores userstores
-authorization_providers current protocols signals sql
-identity passwords support
+authorization_providers current passwords protocols signals sql
+identity support
 errors models
 """
 FLOORS = {room: number for number, floor in enumerate(reversed(HOUSE.split("\n"))) for room in floor.split()}

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import types
 
 import pytest
 from helpers import FAST, show
@@ -10,6 +11,7 @@ from flask_securest import User, passwords
 from flask_securest.authentication_providers import PasswordAuthenticator
 from flask_securest.errors import BackendError, ConfigurationError
 from flask_securest.passwords import PasswordHasher
+from flask_securest.support import hashes
 
 PROFILES = [name for name in vars(passwords) if name.startswith(("RFC_", "OWASP_")) and name != "RFC_9106_HIGH_MEMORY"]
 
@@ -313,3 +315,42 @@ def test_a_salt_cannot_be_configured(parameters):
 def test_a_cost_at_which_nothing_could_be_hashed_is_told_at_once():
     with pytest.raises(ConfigurationError, match="more than 2 GiB"):
         PasswordHasher("scrypt", rounds=21)
+
+
+class TestPasslibItself:
+    def test_it_is_loaded_by_the_first_password_and_not_before(self):
+        code = """
+import sys
+import types
+from flask import Flask
+from flask_restful import Api
+from flask_securest import SecuREST
+from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator
+from flask_securest.userstores import HtpasswdUserstore, SimpleUserstore
+api_keys = HeaderApiKeyAuthenticator("X-API-Key")
+api_keys.register_key("k" * 32, app_name="ci")
+passwords = PasswordAuthenticator()
+SecuREST(Api(Flask("tests")), userstore=SimpleUserstore({"users": []}), authentication_providers=[api_keys, passwords])
+before = {"passlib", "argon2"} & set(sys.modules)
+passwords.password_hasher.hash("wonderland")
+print(sorted(before), sorted({"passlib", "argon2"} & set(sys.modules)))
+"""
+        done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+        assert (done.stdout.strip(), done.stderr) == ("[] ['argon2', 'passlib']", "")
+
+    @pytest.mark.parametrize(
+        ("installed", "told"), [({"libpass"}, False), ({"passlib"}, False), ({"passlib", "libpass"}, True)]
+    )
+    def test_two_packages_over_its_files_are_told_once_at_the_first_password(
+        self, installed, told, monkeypatch, caplog
+    ):
+        """The one that came last is in force: with passlib 1.7.4 the right password is a 401 for hashes of bcrypt."""
+        found = [types.SimpleNamespace(name=name) for name in installed]
+        monkeypatch.setattr("importlib.metadata.distributions", lambda: iter(found))
+        hashes._tell_of_two_passlibs.cache_clear()
+        try:
+            for _ in range(2):
+                PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("wonderland")
+        finally:
+            hashes._tell_of_two_passlibs.cache_clear()
+        assert [record.levelname for record in caplog.records if "pip uninstall" in record.message] == ["ERROR"] * told

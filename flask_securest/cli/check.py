@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
@@ -11,6 +10,7 @@ from ..enforcement.guard import ApiGuard
 from ..errors import BackendError
 from ..inspection.census import take_census
 from ..keystores.simple import SimpleKeystore
+from ..support.hashes import find_two_passlibs
 from ..support.logs import message_of
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.simple import SimpleTokenstore
@@ -84,13 +84,6 @@ def _check_origins() -> Iterator[Finding]:
 
 
 def _check_passlib() -> Iterator[Finding]:
-    """Look whether two distributions own the files of the package passlib: removing one breaks the other."""
-    installed = {str(each.metadata["Name"]).lower() for each in importlib.metadata.distributions()}
-    if {"passlib", "libpass"} <= installed:
-        yield (
-            "error",
-            (
-                "passlib and libpass are both installed, over the same files: pip uninstall passlib libpass, and then "
-                "pip install libpass"
-            ),
-        )
+    problem = find_two_passlibs()
+    if problem is not None:
+        yield "error", problem

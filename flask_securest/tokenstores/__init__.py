@@ -1,7 +1,25 @@
 """Where the sessions behind tokens are. Stores that need a library are imported from their modules."""
 
-from .abstract import AbstractTokenstore
-from .models import Session
-from .simple import SimpleTokenstore
+from typing import TYPE_CHECKING
 
-__all__ = ["AbstractTokenstore", "Session", "SimpleTokenstore"]
+from ..support.lazily import load_lazily
+
+if TYPE_CHECKING:
+    from .abstract import AbstractTokenstore
+    from .models import Session
+    from .simple import SimpleTokenstore
+
+__all__ = [
+    "AbstractTokenstore",
+    "Session",
+    "SimpleTokenstore",
+]
+
+__getattr__, __dir__ = load_lazily(
+    __name__,
+    {
+        "AbstractTokenstore": "abstract",
+        "Session": "models",
+        "SimpleTokenstore": "simple",
+    },
+)

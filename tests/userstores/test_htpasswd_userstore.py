@@ -396,9 +396,11 @@ def test_no_half_of_a_file_raises_or_lets_anybody_in_by_half_a_hash(path, clock,
 def count_checks(monkeypatch):
     """Return a list that gets every hash that a password is held against."""
     checked = []
-    verify = apache_hashes._context.verify
+    verify = apache_hashes._make_context().verify
     monkeypatch.setattr(
-        apache_hashes._context, "verify", lambda password, stored: checked.append(stored) or verify(password, stored)
+        apache_hashes._make_context(),
+        "verify",
+        lambda password, stored: checked.append(stored) or verify(password, stored),
     )
     return checked
 
@@ -443,9 +445,11 @@ def test_a_password_that_is_too_long_is_not_hashed(path, monkeypatch):
     """The time of crypt(3) grows with the password: four kilobytes kept a processor busy for ten seconds (CWE-400)."""
     store = HtpasswdUserstore(write(path, f"alice:{MADE['-5']}\n"))
     verified = []
-    verify = apache_hashes._context.verify
+    verify = apache_hashes._make_context().verify
     monkeypatch.setattr(
-        apache_hashes._context, "verify", lambda password, stored: verified.append(password) or verify(password, stored)
+        apache_hashes._make_context(),
+        "verify",
+        lambda password, stored: verified.append(password) or verify(password, stored),
     )
     for name in ("alice", "nobody"):
         assert store.verify_password(name, "x" * 257) is None
@@ -508,7 +512,7 @@ def test_a_server_that_is_short_of_memory_cannot_tell_now(path, monkeypatch):
     def fail(password, stored):
         raise MemoryError
 
-    monkeypatch.setattr(apache_hashes._context, "verify", fail)
+    monkeypatch.setattr(apache_hashes._make_context(), "verify", fail)
     with pytest.raises(BackendError, match="not enough memory"):
         store.verify_password("alice", "wonderland")
 
@@ -575,7 +579,7 @@ def test_whatever_bytes_a_file_has_nothing_is_raised_and_what_is_taken_can_be_ve
     for user in later:
         assert user.username.isprintable()
         if user.password is not None:
-            assert apache_hashes.compare(apache_hashes._context, "x", user.password) is False, user.password
+            assert apache_hashes.compare(apache_hashes._make_context(), "x", user.password) is False, user.password
         assert store.verify_password(user.username, data.decode("latin-1")[:50]) is None
     assert all(record.getMessage().isprintable() for record in caplog.records)
 

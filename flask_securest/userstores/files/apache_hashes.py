@@ -6,13 +6,15 @@ they have a context of their own.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from passlib.context import CryptContext
+from ...support.hashes import compare, make_context
 
-from ...passwords import compare
+if TYPE_CHECKING:
+    from passlib.context import CryptContext
 
 #: The formats of Apache's htpasswd, and what it takes to be one, to the last character. Plain text is none: with it,
 #: any other string that stands in the file would itself be the password, also a hash of another kind.
@@ -24,8 +26,6 @@ _FORMATS = {
     "ldap_sha1": re.compile(r"\{SHA\}[A-Za-z0-9+/]{27}="),
     "des_crypt": re.compile(r"[./A-Za-z0-9]{13}"),
 }
-
-_context = CryptContext(schemes=list(_FORMATS))
 
 #: The costs that are taken. htpasswd makes bcrypt from 4 to 17, which takes seven seconds; it would take a thousand
 #: million rounds of SHA-2 as well, and one login could keep a processor busy for minutes (CWE-400).
@@ -83,6 +83,11 @@ def kind_of(stored: str) -> Kind | str:
     return "a hash of no kind that Apache's htpasswd makes, or a plain password" if stored else "no hash"
 
 
+@functools.cache
+def _make_context() -> CryptContext:
+    return make_context(_FORMATS)
+
+
 def choose_samples(hashes: Iterable[tuple[Kind | None, str | None]]) -> list[Sample]:
     """Return one hash of each kind, of the slowest kinds.
 
@@ -106,12 +111,12 @@ def verify_as_slowly_as_any(password: str, stored: str | None, kind: Kind | None
     :param kind: its kind
     :param samples: a hash of each kind that there is
     """
-    verified = compare(_context, password, stored) if stored is not None and password else None
+    verified = compare(_make_context(), password, stored) if stored is not None and password else None
     if verified:
         return True
     for sample in samples:
         # What comes out counts for nothing. Where the format takes no such password, nothing has been done yet.
         done = verified is not None and kind == sample.kind
-        if not done and compare(_context, password, sample.hash) is None:
-            compare(_context, "", sample.hash)
+        if not done and compare(_make_context(), password, sample.hash) is None:
+            compare(_make_context(), "", sample.hash)
     return False
