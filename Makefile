@@ -9,16 +9,29 @@ PYTEST_ARGS ?= -n 3 --dist loadfile
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-all rules lint format bench clean
+.PHONY: help demo port test test-all test-long test-container servers rules lint format bench clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo  ## run the example API
+demo: port $(VENV)/.demo  ## run the example API
 	@examples/demo $(VENV)/bin http://$(HOST):$(PORT)
 
-test: $(VENV)/.test  ## run all tests
+port:
+	@examples/require-port $(PYTHON) $(HOST) $(PORT)
+
+test: $(VENV)/.test  ## run all tests, but for those of servers that are not installed
+	@.ci/install-gssapi $(VENV)/bin
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+servers:  ## install the servers and libraries that the tests ask (Debian packages, as root)
+	.ci/install-servers $(PYTHON)
+
+test-container:  ## run all tests in a minimal Debian without servers (as root, with debootstrap)
+	.ci/test-container
+
+test-long: $(VENV)/.test  ## run what takes longer: the rules of more hierarchies, the tests in random order under load
+	.ci/test-long $(VENV)/bin/python
 
 test-all:  ## run all tests on every Python from 3.10 to 3.13 there is, with the oldest Flask, and against the wheel
 	.ci/test-all
@@ -35,8 +48,7 @@ format: $(VENV)/.test  ## put it into that style
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.bench  ## measure the overhead per request, beside other libraries
-	@.ci/install-servers
+bench: $(VENV)/.bench  ## measure the overhead per request, beside other libraries (after make servers)
 	$(VENV)/bin/python benchmarks/run.py $(BENCH_ARGS)
 
 clean:  ## remove whatever these have made
@@ -48,14 +60,12 @@ $(VENV)/bin/python:
 	.ci/make-venv $(PYTHON) $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python setup.py examples/requirements.txt
-	$(PIP) install -e .[sqlalchemy] -r examples/requirements.txt
+	@echo "installing Flask, Flask-RESTful, SQLAlchemy, gunicorn and what they need into $(VENV): once, from the network" >&2
+	@$(PIP) install -e .[sqlalchemy] -r examples/requirements.txt
 	@touch $@
 
-$(VENV)/.test: $(VENV)/bin/python setup.py requirements.txt requirements-kerberos.txt
+$(VENV)/.test: $(VENV)/bin/python setup.py pyproject.toml requirements.txt
 	$(PIP) install -e . -r requirements.txt
-	@.ci/install-servers
-	@test "$(KERBEROS)" = no || $(PIP) install -r requirements-kerberos.txt || \
-	    echo "gssapi cannot be compiled here: the tests that need it are skipped" >&2
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/bin/python setup.py benchmarks/requirements.txt

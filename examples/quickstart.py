@@ -112,6 +112,7 @@ Which of its methods ask for what:
 
 if __name__ == "__main__":
     print(WHAT_TO_TRY.format(url=sys.argv[1], key_file=sys.argv[2]))
+    print("Who may call what:")
     for route in securest.route_census():
         print(f"  {route.verb:6} {route.url:20} {route.access:8} {route.requirement or route.reason}")
-    print()
+    print("\nCtrl-C ends it.")

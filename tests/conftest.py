@@ -2,6 +2,15 @@ import logging
 
 import pytest
 from hypothesis import settings
+from servers.fixtures import (  # noqa: F401
+    directory,
+    engine_of,
+    issuer,
+    kdc,
+    own_postgresql,
+    postgresql_server,
+    redis_server,
+)
 
 pytest.register_assert_rewrite("flask_securest.testing")
 
@@ -15,37 +24,12 @@ def _log_everything(caplog):
     caplog.set_level(logging.DEBUG, logger="flask_securest")
 
 
-@pytest.fixture(scope="module")
-def postgresql_server():
-    from servers.postgresql import postgresql
-
-    with postgresql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis_server():
-    from servers.redis import redis
-
-    with redis() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    """Return the arguments for a directory that knows a root among its people, and another one among its staff."""
-    from passlib.hash import ldap_salted_sha1
-    from servers.slapd import PEOPLE, READER, READER_PASSWORD, SUFFIX, person, running_slapd
-
-    staff = f"ou=staff,{SUFFIX}"
-    with running_slapd(tmp_path_factory.mktemp("slapd")) as slapd:
-        slapd.load(f"dn: {staff}\nobjectClass: organizationalUnit\nou: staff\n\n")
-        slapd.load(person("root", ldap_salted_sha1.hash("main")))
-        slapd.load(person("root", ldap_salted_sha1.hash("second")).replace(PEOPLE, staff))
-        yield {
-            "urls": slapd.tls_url,
-            "bind_dn": READER,
-            "bind_password": READER_PASSWORD,
-            "ca_file": str(slapd.ca_file),
-            "places": {"main": PEOPLE, "second": staff},
-        }
+def pytest_terminal_summary(terminalreporter):
+    """Say in one line what was skipped for want of a server, and what brings it."""
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])]
+    lacking = [reason for reason in reasons if reason.endswith(": make servers")]
+    if lacking:
+        names = sorted({reason.removeprefix("Skipped: ").partition(" is ")[0] for reason in lacking})
+        terminalreporter.write_line(
+            f"{len(lacking)} tests were skipped for want of {', '.join(names)}. Install what they need: make servers"
+        )

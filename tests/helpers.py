@@ -2,6 +2,8 @@
 
 import base64
 import re
+import time
+from datetime import datetime, timedelta, timezone
 from types import FunctionType
 
 from flask import Flask
@@ -132,6 +134,19 @@ class Scripted(AbstractAuthenticationProvider):
 
     def challenge(self, realm, error=None):
         return self.challenge_value
+
+
+def in_whole_seconds(**length):
+    """Return the time after so long (``hours=1``), in whole seconds, as stores keep it."""
+    return datetime.now(timezone.utc).replace(microsecond=0) + timedelta(**length)
+
+
+def wait_until(condition, seconds=60):
+    """Wait for what happens soon. How soon depends on who else uses the machine, so it is waited for patiently."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def make_tokenstore(kind, request, tmp_path, **options):

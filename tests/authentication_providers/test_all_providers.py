@@ -1,15 +1,12 @@
 """All providers in one chain on one Api: every combination of right and wrong credentials, against real servers."""
 
-import contextlib
-import importlib
 import itertools
-import os
 
 import pytest
 from helpers import FAST, KEY, SECRET_KEY, basic, new_who, secured
 from jwt_tokens import AUDIENCE, ISSUER, jwk, jwks, key_for, token
 from servers.issuer import API, API_SECRET, running_issuer
-from servers.kdc import REALM, SERVICE, Kdc, make_token, negotiate
+from servers.kdc import REALM, SERVICE, make_token, negotiate
 
 from flask_securest import User
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator, TokenAuthenticator
@@ -23,32 +20,6 @@ from flask_securest.userstores import SimpleUserstore
 USERS = SimpleUserstore([User("alice", FAST.hash("wonderland")), User("left", FAST.hash("x"), active=False)])
 
 CERTIFICATE = {"X-SSL-Client-Verify": "SUCCESS", "X-SSL-Client-DN": "CN=alice,O=Example", "X-SSL-Client-Cert": ""}
-
-
-@pytest.fixture(scope="module")
-def kdc(tmp_path_factory):
-    try:
-        importlib.import_module("gssapi")
-    except ImportError:
-        told = "gssapi is not installed: apt-get install gcc libkrb5-dev, then pip install gssapi"
-        if os.environ.get("CI") == "true" and os.environ.get("KERBEROS") != "no":
-            pytest.fail(told, pytrace=False)
-        pytest.skip(told)
-    directory = tmp_path_factory.mktemp("kdc-of-all")
-    kdc = Kdc(directory)
-    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
-        for name, value in {**kdc.environ, "KRB5RCACHENAME": f"file2:{directory}/replays"}.items():
-            patch.setenv(name, value)
-        kdc.admin("addprinc -pw alicepw alice", f"addprinc -randkey {SERVICE}", f"ktadd -k {kdc.keytab} {SERVICE}")
-        stack.enter_context(kdc.run())
-        kdc.alice = kdc.login("alice", "alicepw")
-        yield kdc
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory):
-    with running_issuer(tmp_path_factory.mktemp("issuer-of-all")) as issuer:
-        yield issuer
 
 
 class Everything:

@@ -12,10 +12,10 @@ from datetime import datetime, timezone
 
 import pytest
 from flask_restful import Resource
-from helpers import SECRET_KEY, bearer, new_who, secured, show, who
+from helpers import SECRET_KEY, bearer, new_who, secured, show, wait_until, who
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers.issuer import API, API_SECRET, CLIENT, OPAQUE, running_issuer
+from servers.issuer import API, API_SECRET, CLIENT, OPAQUE
 from servers.slapd import write_certificates
 
 from flask_securest import User, current_identity, require
@@ -601,13 +601,6 @@ class TestTheCache:
         assert ask(provider).answer is Answer.VERIFIED
 
 
-def wait_until(true, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def ask_in_threads(provider, tokens):
     """Ask about all tokens at once; return the threads and the list that the answers go to."""
     answers = []
@@ -883,12 +876,6 @@ class TestContract(AuthenticationProviderContract):
 class TestContractWithAUserstore(TestContract):
     def make_userstore(self):
         return SimpleUserstore([User("alice")])
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory):
-    with running_issuer(tmp_path_factory.mktemp("issuer")) as issuer:
-        yield issuer
 
 
 def of(issuer, **options):

@@ -1,9 +1,7 @@
 """Kerberos tickets, from a real KDC, through real clients."""
 
 import base64
-import contextlib
 import hashlib
-import importlib
 import logging
 import os
 import shutil
@@ -18,9 +16,9 @@ from helpers import Scripted, make_userstore, new_who, secured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers.certificates import Authority
-from servers.kdc import OTHER_REALM, REALM, SERVICE, Kdc, make_token, negotiate, set_clock_of_cache
+from servers.kdc import OTHER_REALM, REALM, SERVICE, make_token, negotiate, set_clock_of_cache
 from servers.nginx import running_nginx
-from servers.process import find_program
+from servers.process import find_program, require_library
 from servers.wsgi import serving
 
 from flask_securest import Identity, User, current_identity, require
@@ -36,36 +34,6 @@ from flask_securest.errors import (
 from flask_securest.testing import AuthenticationProviderContract, make_request
 
 PRINCIPAL = f"{SERVICE}@{REALM}"
-
-
-def require_library(name):
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        told = f"{name} is not installed: apt-get install gcc libkrb5-dev, then pip install {name}"
-        if os.environ.get("CI") == "true" and os.environ.get("KERBEROS") != "no":
-            pytest.fail(told, pytrace=False)
-        pytest.skip(told)
-
-
-@pytest.fixture(scope="module")
-def kdc(tmp_path_factory):
-    require_library("gssapi")
-    directory = tmp_path_factory.mktemp("kdc")
-    kdc = Kdc(directory)
-    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
-        for name, value in {**kdc.environ, "KRB5RCACHENAME": f"file2:{directory}/replays"}.items():
-            patch.setenv(name, value)
-        patch.setenv("KRB5CCNAME", f"FILE:{directory}/nobody")
-        kdc.admin("addprinc -pw alicepw alice", "addprinc -pw adminpw alice/admin", "addprinc -pw malicepw mallory")
-        kdc.admin("addprinc -pw daviepw davie", "addprinc -randkey HTTP/other", f"addprinc -randkey {SERVICE}")
-        kdc.admin(f"ktadd -k {kdc.keytab} {SERVICE}", f"ktadd -k {kdc.keytab} HTTP/other")
-        kdc.admin(f"addprinc -pw trusted krbtgt/{REALM}@{OTHER_REALM}")
-        kdc.admin(f"addprinc -pw trusted krbtgt/{REALM}@{OTHER_REALM}", "addprinc -pw evilpw alice", realm=OTHER_REALM)
-        kdc.running = stack.enter_context(contextlib.ExitStack())
-        kdc.running.enter_context(kdc.run())
-        kdc.alice = kdc.login("alice", "alicepw")
-        yield kdc
 
 
 @pytest.fixture

@@ -20,12 +20,6 @@ ALGORITHMS = ["RS256", "ES256", "EdDSA"]
 DOCUMENTS = ("GET /.well-known/openid-configuration", "GET /jwks")
 
 
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory):
-    with running_issuer(tmp_path_factory.mktemp("issuer")) as issuer:
-        yield issuer
-
-
 @pytest.fixture
 def clock(monkeypatch):
     """The clock by which keys grow old, which can be put forward."""

@@ -1,10 +1,10 @@
 """``flask securest sessions ...``, and what ``check`` says of origins."""
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
-from helpers import FAST, make_tokenstore, new_who, secured
+from helpers import FAST, in_whole_seconds, make_tokenstore, new_who, secured
 from test_cli import run
 
 from flask_securest import User
@@ -65,7 +65,7 @@ def test_the_sessions_of_a_user_are_listed_and_not_those_of_its_namesake(service
 
 
 def test_one_from_before_there_were_origins_is_listed_with_the_apis_own(service, store):
-    now = datetime.now(timezone.utc).replace(microsecond=0)
+    now = in_whole_seconds()
     expires_at = now + timedelta(hours=1)
     store.add_session(Session(id="0" * 16, username="bob", origin="?", created_at=now, expires_at=expires_at))
     assert sorted(str(session["origin"]) for session in service.listed("--user", "bob")) == ["?", "None"]

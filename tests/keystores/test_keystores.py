@@ -6,15 +6,14 @@ import os
 import re
 import signal
 import threading
-import time
 import weakref
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
-from helpers import KEY, api_key, new_who, secured, with_key
+from helpers import KEY, api_key, in_whole_seconds, new_who, secured, wait_until, with_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,11 +27,6 @@ from flask_securest.signals import replaced_credentials_used
 from flask_securest.support.uses import UseRecorder
 from flask_securest.testing import AuthenticationProviderContract, KeystoreContract
 from flask_securest.userstores import SimpleUserstore
-
-
-def in_time(**length):
-    """Return the time after so long, in whole seconds."""
-    return datetime.now(timezone.utc).replace(microsecond=0) + timedelta(**length)
 
 
 class TestSimpleKeystore(KeystoreContract):
@@ -105,7 +99,7 @@ class TestFormat:
 
 class TestApiKey:
     def make(self, **known):
-        return ApiKey(**{"id": "A" * 16, "digest": b"d", "app_name": "ci", "created_at": in_time(), **known})
+        return ApiKey(**{"id": "A" * 16, "digest": b"d", "app_name": "ci", "created_at": in_whole_seconds(), **known})
 
     @pytest.mark.parametrize(
         ("known", "error"),
@@ -205,8 +199,10 @@ class TestWhoIsLetIn:
 
     def test_a_key_ends_at_its_expiry(self, caplog):
         caplog.set_level(logging.INFO)
-        assert self.ask(self.keystore.issue(app_name="ci", expires_at=in_time(hours=1)).text).status_code == 200
-        assert self.ask(self.keystore.issue(app_name="ci", expires_at=in_time()).text).status_code == 401
+        assert (
+            self.ask(self.keystore.issue(app_name="ci", expires_at=in_whole_seconds(hours=1)).text).status_code == 200
+        )
+        assert self.ask(self.keystore.issue(app_name="ci", expires_at=in_whole_seconds()).text).status_code == 401
         assert "has expired" in caplog.text
 
     def test_a_key_is_good_only_from_its_networks(self):
@@ -259,7 +255,7 @@ class TestWhoIsLetIn:
         seen = []
         resource = new_who(get=lambda self: seen.append(current_identity._get_current_object()) or {})
         client = secured(resource, providers=[self.provider], userstore=USERS)[0].test_client()
-        ends = in_time(hours=1)
+        ends = in_whole_seconds(hours=1)
         issued = self.keystore.issue(app_name="ci", expires_at=ends, scopes=["read"])
         client.get("/who", headers={"X-API-Key": issued.text})
         ((identity),) = seen
@@ -320,7 +316,7 @@ class TestRotation:
         assert statuses == [401, 200, 200]
 
     def test_the_expiry_of_the_key_comes_before_a_later_sunset(self):
-        ends = in_time(days=5)
+        ends = in_whole_seconds(days=5)
         expiring = self.keystore.issue(app_name="ci", expires_at=ends)
         self.keystore.rotate(expiring.key.id)
         answer = self.client.get("/who", headers={"X-API-Key": expiring.text})
@@ -354,7 +350,7 @@ class TestRotation:
     def test_who_still_uses_the_former_one_is_written_down(self):
         self.keystore.rotate(self.issued.key.id)
         self.client.get("/who", headers={"X-API-Key": self.issued.text})
-        _wait_until(lambda: self.keystore.get_key(self.issued.key.id).former_last_used_at is not None)
+        wait_until(lambda: self.keystore.get_key(self.issued.key.id).former_last_used_at is not None)
         assert self.keystore.get_key(self.issued.key.id).last_used_at is None
 
 
@@ -378,13 +374,6 @@ class Recording(AbstractKeystore):
         self.threads.add(threading.current_thread().name)
         assert self.release.wait(60)
         self.written.append(dict(uses))
-
-
-def _wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 USE = KeyUse("A" * 16, False)
@@ -478,7 +467,7 @@ class TestUses:
             recorder.record(USE)
             assert recorder.flush(10)
         del recorder, recorders, stores
-        _wait_until(lambda: before.issuperset(threading.enumerate()))  # others, of former tests, may end meanwhile
+        wait_until(lambda: before.issuperset(threading.enumerate()))  # others, of former tests, may end meanwhile
         gc.collect()
         assert [store() for store in kept] == [None] * 5
 

@@ -11,9 +11,7 @@ from base64 import b64encode
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from .process import find_program, free_port, running
+from .process import find_program, free_port, running, skip
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,12 +115,9 @@ def find_modules():
     done = subprocess.run(
         [ROOT / ".ci" / "install-issuer"], stdout=subprocess.PIPE, text=True, timeout=300, check=False
     )
-    if done.returncode == 0 and done.stdout:
-        return done.stdout.strip()
-    told = "the packages of the OpenID Connect issuer cannot be installed: .ci/install-issuer"
-    if os.environ.get("CI") == "true":
-        pytest.fail(told, pytrace=False)
-    pytest.skip(told)
+    if done.returncode != 0 or not done.stdout:
+        skip("the OpenID Connect issuer is not installed (npm): make servers")
+    return done.stdout.strip()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Start a server's process for a test, and end it."""
 
+import importlib
 import os
 import shutil
 import signal
@@ -19,11 +20,27 @@ def find_program(name, package):
     """Return the path of a program; without it skip the test, saying so. With ``CI=true`` that is a failure."""
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_PLACES))
     if found is None:
-        told = f"{name} is not installed: apt-get install {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(told, pytrace=False)
-        pytest.skip(told)
+        skip(f"{name} is not installed ({package}): make servers")
     return found
+
+
+def skip(told, *, allowed=False):
+    """Skip a test for what is not there; with ``CI=true`` that is a failure.
+
+    :param told: what is not there, and what brings it
+    :param allowed: whether it is not, for once
+    """
+    if os.environ.get("CI") == "true" and not allowed:
+        pytest.fail(told, pytrace=False)
+    pytest.skip(told)
+
+
+def require_library(name):
+    """Return a module that is compiled for the tests of Kerberos; without it skip the test, saying so."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        skip(f"{name} is not installed (it is compiled): make servers", allowed=os.environ.get("KERBEROS") == "no")
 
 
 def free_port():

@@ -9,11 +9,12 @@ import threading
 import time
 import weakref
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from helpers import in_whole_seconds, wait_until
 from servers.postgresql import postgresql
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -30,33 +31,9 @@ from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 STORES = [SQLAlchemyUserstore, SQLAlchemyKeystore, SQLAlchemyTokenstore]
 
 
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as server:
-        yield server
-
-
 @pytest.fixture
 def path(tmp_path):
     return f"{tmp_path}/users.db"
-
-
-@pytest.fixture
-def engine_of():
-    """Return a function that makes an engine as an application would, and end them with the test."""
-    engines = []
-
-    def make(url, **options):
-        engines.append(sa.create_engine(url, **options))
-        return engines[-1]
-
-    yield make
-    for engine in engines:
-        engine.dispose()
-
-
-def now():
-    return datetime.now(timezone.utc).replace(microsecond=0)
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -99,9 +76,9 @@ class TestURL:
 
 
 class TestOptionsForPostgreSQL:
-    def test_those_of_the_url_stay_in_force(self, server):
+    def test_those_of_the_url_stay_in_force(self, postgresql_server):
         """Without its search_path it would read the users of another tenant."""
-        url = server.new_database()
+        url = postgresql_server.new_database()
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE SCHEMA tenant")
         store = SQLAlchemyUserstore(f"{url}?options=-csearch_path%3Dtenant&connect_timeout=9", timeout=3)
@@ -111,7 +88,7 @@ class TestOptionsForPostgreSQL:
         shown = store._database.read(lambda each: [each.scalar(sa.text(f"SHOW {name}")) for name in BOUNDS])
         assert shown == ["3s", "3s", "tenant"]
 
-    def test_a_connect_timeout_of_the_url_is_left_alone(self, server, monkeypatch):
+    def test_a_connect_timeout_of_the_url_is_left_alone(self, postgresql_server, monkeypatch):
         seen = []
         connect = psycopg.Connection.connect.__func__
 
@@ -121,7 +98,9 @@ class TestOptionsForPostgreSQL:
 
         monkeypatch.setattr(psycopg.Connection, "connect", classmethod(spy))
         for options in ("?connect_timeout=9", ""):
-            Database(server.new_database() + options, timeout=3).read(lambda each: each.scalar(sa.text("SELECT 1")))
+            Database(postgresql_server.new_database() + options, timeout=3).read(
+                lambda each: each.scalar(sa.text("SELECT 1"))
+            )
         assert [int(each) for each in seen if each != 5] == [9, 3]
 
 
@@ -201,8 +180,8 @@ class TestAnEngineOfTheApplication:
 
 
 class TestAnEngineOfOurs:
-    def test_it_is_freed_with_its_store_and_so_are_its_connections(self, server):
-        url = server.new_database()
+    def test_it_is_freed_with_its_store_and_so_are_its_connections(self, postgresql_server):
+        url = postgresql_server.new_database()
         store = SQLAlchemyUserstore(url)
         store.create_schema()
         database = weakref.ref(store._database)
@@ -213,7 +192,7 @@ class TestAnEngineOfOurs:
         gc.collect()
         assert database() is None
         assert self._engines_of(url) == 0
-        _wait_until(lambda: self._connections_to(url) == 0)
+        wait_until(lambda: self._connections_to(url) == 0)
 
     def _engines_of(self, url):
         sought = sa.make_url(url)
@@ -242,10 +221,10 @@ class TestTimeouts:
             finally:
                 for pid in stopped:
                     os.kill(pid, signal.SIGCONT)
-            _wait_until(lambda: _answers(lambda: store.get_user("alice").active))
+            wait_until(lambda: _answers(lambda: store.get_user("alice").active))
 
-    def test_waiting_for_a_connection_counts(self, server):
-        database = Database(server.new_database(), timeout=2)
+    def test_waiting_for_a_connection_counts(self, postgresql_server):
+        database = Database(postgresql_server.new_database(), timeout=2)
         busy = threading.Barrier(16)
 
         def keep():
@@ -264,8 +243,8 @@ class TestTimeouts:
         for thread in threads:
             thread.join()
 
-    def test_a_long_list_has_time_for_each_statement(self, server):
-        database = Database(server.new_database(), timeout=1)
+    def test_a_long_list_has_time_for_each_statement(self, postgresql_server):
+        database = Database(postgresql_server.new_database(), timeout=1)
         sleep = sa.text("SELECT pg_sleep(0.9)")
         assert database.read(lambda each: [each.scalar(sleep) for _ in range(4)], as_a_whole=False) == [""] * 4
 
@@ -301,16 +280,18 @@ class TestTwoWhoAreInEachOthersWay:
             thread.join()
         return done
 
-    def test_of_a_deadlock_the_one_that_was_ended_is_tried_again(self, server):
-        assert self._deadlock(server.new_database()) == [None, None]
+    def test_of_a_deadlock_the_one_that_was_ended_is_tried_again(self, postgresql_server):
+        assert self._deadlock(postgresql_server.new_database()) == [None, None]
 
-    def test_what_cannot_be_repeated_is_not(self, server):
-        failed = [error for error in self._deadlock(server.new_database(), repeatable=False) if error is not None]
+    def test_what_cannot_be_repeated_is_not(self, postgresql_server):
+        failed = [
+            error for error in self._deadlock(postgresql_server.new_database(), repeatable=False) if error is not None
+        ]
         assert len(failed) == 1
         assert "DeadlockDetected" in str(failed[0])
 
-    def test_uses_are_written_down_around_what_somebody_else_is_changing(self, server, engine_of):
-        url = server.new_database()
+    def test_uses_are_written_down_around_what_somebody_else_is_changing(self, postgresql_server, engine_of):
+        url = postgresql_server.new_database()
         keys, sessions = SQLAlchemyKeystore(url, timeout=1), SQLAlchemyTokenstore(url, timeout=1)
         made = [keys.make(app_name="ci").key for _ in range(250)]
         keys.add_keys(made)
@@ -321,20 +302,22 @@ class TestTwoWhoAreInEachOthersWay:
         with engine.begin() as connection:
             connection.execute(sa.text("SELECT 1 FROM securest_keys WHERE id = :id FOR UPDATE"), {"id": locked})
             connection.execute(sa.text("SELECT 1 FROM securest_sessions WHERE id = :id FOR UPDATE"), {"id": f"{0:016}"})
-            keys.record_uses({KeyUse(key.id, former): now() for key in made for former in (False, True)})
-            sessions.record_uses({f"{number:016}": now() for number in range(3)})
+            keys.record_uses({KeyUse(key.id, former): in_whole_seconds() for key in made for former in (False, True)})
+            sessions.record_uses({f"{number:016}": in_whole_seconds() for number in range(3)})
         unused = [key.id for key in keys.list_keys() if key.last_used_at is None or key.former_last_used_at is None]
         assert unused == [locked]
         assert [each.last_used_at is None for each in sessions.list_sessions("alice")] == [True, False, False]
 
-    def test_a_key_can_be_revoked_while_many_uses_are_written_down(self, server):
-        url = server.new_database()
+    def test_a_key_can_be_revoked_while_many_uses_are_written_down(self, postgresql_server):
+        url = postgresql_server.new_database()
         keys = SQLAlchemyKeystore(url)
         made = [keys.make(app_name="ci").key for _ in range(5000)]
         keys.add_keys(made)
         ended = []
         sa.event.listen(keys._database._make_engine(), "commit", ended.append)
-        thread = threading.Thread(target=keys.record_uses, args=[{KeyUse(key.id, False): now() for key in made}])
+        thread = threading.Thread(
+            target=keys.record_uses, args=[{KeyUse(key.id, False): in_whole_seconds() for key in made}]
+        )
         thread.start()
         waited = []
         while thread.is_alive() and len(waited) < 50:
@@ -439,8 +422,8 @@ def test_a_store_whose_tables_have_not_been_made_says_what_to_do(path):
 
 
 def _session(number):
-    ends = now() + timedelta(hours=1)
-    return Session(id=f"{number:016}", username="alice", created_at=now(), expires_at=ends)
+    ends = in_whole_seconds() + timedelta(hours=1)
+    return Session(id=f"{number:016}", username="alice", created_at=in_whole_seconds(), expires_at=ends)
 
 
 def _answers(ask):
@@ -448,10 +431,3 @@ def _answers(ask):
         return ask()
     except BackendError:
         return False
-
-
-def _wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from helpers import ALICE, FAST, basic, new_who, secured
-from servers.postgresql import postgresql
+from helpers import ALICE, FAST, basic, new_who, secured, wait_until
 from sqlalchemy import orm
 
 from flask_securest import User
@@ -24,34 +23,14 @@ from flask_securest.testing import KeystoreContract, WritableUserstoreContract
 from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 
 
-@pytest.fixture(scope="session")
-def server():
-    with postgresql() as server:
-        yield server
-
-
 @pytest.fixture
 def sqlite_url(tmp_path):
     return f"sqlite:///{tmp_path}/securest.db"
 
 
-@pytest.fixture
-def engine_of():
-    """Return a function that makes an engine as an application would, and end them with the test."""
-    engines = []
-
-    def make(url):
-        engines.append(sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:")))
-        return engines[-1]
-
-    yield make
-    for engine in engines:
-        engine.dispose()
-
-
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def url(request, sqlite_url):
-    return sqlite_url if request.param == "SQLite" else request.getfixturevalue("server").new_database()
+    return sqlite_url if request.param == "SQLite" else request.getfixturevalue("postgresql_server").new_database()
 
 
 class OnSQLite:
@@ -67,8 +46,8 @@ class OnSQLite:
 
 class OnPostgreSQL:
     @pytest.fixture(autouse=True)
-    def _database(self, server):
-        self.new_url = server.new_database
+    def _database(self, postgresql_server):
+        self.new_url = postgresql_server.new_database
 
 
 class OwnTables(WritableUserstoreContract):
@@ -271,8 +250,8 @@ class TestConfiguration:
             store(source)
         assert "pw-of-nobody" not in str(caught.value)
 
-    def test_a_password_of_a_url_shows_nowhere(self, server, caplog):
-        url = f"postgresql://postgres:pw-of-nobody@127.0.0.1:{server.port}/postgres"
+    def test_a_password_of_a_url_shows_nowhere(self, postgresql_server, caplog):
+        url = f"postgresql://postgres:pw-of-nobody@127.0.0.1:{postgresql_server.port}/postgres"
         store = SQLAlchemyUserstore(url)
         with pytest.raises(BackendError) as caught:
             store.get_user("alice")
@@ -353,7 +332,7 @@ class TestInAnApplication:
         app, _, keys = make_app(url)
         issued = keys.issue(app_name="ci")
         assert app.test_client().get("/who", headers={"X-API-Key": issued.text}).status_code == 200
-        _wait_until(lambda: keys.get_key(issued.key.id).last_used_at is not None)
+        wait_until(lambda: keys.get_key(issued.key.id).last_used_at is not None)
 
     def test_a_connection_is_not_shared_with_a_fork(self, url):
         _, users, _ = make_app(url)
@@ -393,21 +372,9 @@ def _disable_and_revoke(url, key_id):
     SQLAlchemyKeystore(url).revoke(key_id)
 
 
-def _wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 class TestADatabaseThatIsDown:
-    @pytest.fixture
-    def own_server(self):
-        with postgresql() as server:
-            yield server
-
-    def test_killed_in_the_middle_of_a_load_it_answers_503_and_recovers_within_two_seconds(self, own_server):
-        app, users, keys = make_app(own_server.new_database())
+    def test_killed_in_the_middle_of_a_load_it_answers_503_and_recovers_within_two_seconds(self, own_postgresql):
+        app, users, keys = make_app(own_postgresql.new_database())
         users.add_users([User("alice", FAST.hash("wonderland"))])
         issued = keys.issue(app_name="ci")
         answers, ended = [], threading.Event()
@@ -422,15 +389,15 @@ class TestADatabaseThatIsDown:
         for thread in threads:
             thread.start()
         try:
-            _wait_until(lambda: len(answers) > 100)
+            wait_until(lambda: len(answers) > 100)
             assert {status for _, status in answers} == {200}
-            own_server.kill()
-            _wait_until(lambda: [status for _, status in answers[-50:]] == [503] * 50)
-            own_server.start()
+            own_postgresql.kill()
+            wait_until(lambda: [status for _, status in answers[-50:]] == [503] * 50)
+            own_postgresql.start()
             returned = time.monotonic()
             time.sleep(2)
             since = len(answers)
-            _wait_until(lambda: len(answers) > since + 100)
+            wait_until(lambda: len(answers) > since + 100)
         finally:
             ended.set()
             for thread in threads:
@@ -438,12 +405,12 @@ class TestADatabaseThatIsDown:
         assert {status for _, status in answers} == {200, 503}
         assert {status for at, status in answers if at > returned + 2} == {200}
 
-    def test_one_that_is_stopped_and_says_nothing_is_waited_for_only_so_long(self, own_server):
-        app, users, _ = make_app(own_server.new_database(), timeout=1)
+    def test_one_that_is_stopped_and_says_nothing_is_waited_for_only_so_long(self, own_postgresql):
+        app, users, _ = make_app(own_postgresql.new_database(), timeout=1)
         users.add_users([User("alice", FAST.hash("wonderland"))])
         client = app.test_client()
         assert client.get("/who", headers=ALICE).status_code == 200
-        stopped = own_server.processes()
+        stopped = own_postgresql.processes()
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -453,10 +420,10 @@ class TestADatabaseThatIsDown:
         finally:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
-        _wait_until(lambda: client.get("/who", headers=ALICE).status_code == 200)
+        wait_until(lambda: client.get("/who", headers=ALICE).status_code == 200)
 
-    def test_a_look_up_that_waits_for_a_lock_is_waited_for_only_so_long(self, server, engine_of):
-        url = server.new_database()
+    def test_a_look_up_that_waits_for_a_lock_is_waited_for_only_so_long(self, postgresql_server, engine_of):
+        url = postgresql_server.new_database()
         app, users, _ = make_app(url, timeout=1)
         users.add_users([User("alice", FAST.hash("wonderland"))])
         client = app.test_client()

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
-from servers.postgresql import PASSWORD, postgresql
+from helpers import in_whole_seconds
+from servers.postgresql import PASSWORD
 
 from flask_securest import User
 from flask_securest.errors import BackendError
@@ -17,21 +18,15 @@ from flask_securest.tokenstores.sqlalchemy_table import METADATA
 FIRST = b"\x00\xff" * 16
 
 
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as running:
-        yield running
-
-
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def url(request, tmp_path):
     if request.param == "SQLite":
         return f"sqlite:///{tmp_path}/tokens.db"
-    return request.getfixturevalue("server").new_database()
+    return request.getfixturevalue("postgresql_server").new_database()
 
 
 def make_session(number, origin=None, **known):
-    now = datetime.now(timezone.utc).replace(microsecond=0)
+    now = in_whole_seconds()
     return Session(
         id=f"{number:016}",
         username="alice",
@@ -147,8 +142,8 @@ def test_many_may_upgrade_at_once(old, url):
     assert "origin" in columns_of(old)
 
 
-def test_a_role_that_may_not_change_tables_goes_on_with_the_old_ones(server, caplog):
-    url = server.new_database()
+def test_a_role_that_may_not_change_tables_goes_on_with_the_old_ones(postgresql_server, caplog):
+    url = postgresql_server.new_database()
     old = OldRelease(url)
     old.create_schema()
     with old.engine.begin() as connection:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from helpers import FAST, Scripted, basic, bearer, make_tokenstore, secured
+from helpers import FAST, Scripted, basic, bearer, in_whole_seconds, make_tokenstore, secured
 
 from flask_securest import User
 from flask_securest.authentication_providers import PasswordAuthenticator, TokenAuthenticator
@@ -163,7 +163,9 @@ class TestIdleness:
     def test_a_session_that_nobody_uses_ends(self, store, monkeypatch, heard):
         service = Service(store, idle_seconds=900)
         first, second = service.log_in(), service.log_in()
-        monkeypatch.setattr("flask_securest.tokenstores.keeping.now", lambda: _now() + timedelta(seconds=901))
+        monkeypatch.setattr(
+            "flask_securest.tokenstores.keeping.now", lambda: in_whole_seconds() + timedelta(seconds=901)
+        )
         assert service.sessions(first) == 401
         assert service.refresh(second).status_code == 400
         assert [what["reason"] for name, what in heard if name == "ended"] == ["idle", "idle"]
@@ -173,22 +175,28 @@ class TestIdleness:
     def test_one_that_is_used_or_refreshed_goes_on(self, store, monkeypatch):
         service = Service(store, idle_seconds=900)
         tokens = service.log_in()
-        monkeypatch.setattr("flask_securest.tokenstores.keeping.now", lambda: _now() + timedelta(seconds=800))
-        store.record_uses({service.current_id(tokens): _now() + timedelta(seconds=800)})
-        monkeypatch.setattr("flask_securest.tokenstores.keeping.now", lambda: _now() + timedelta(seconds=1600))
+        monkeypatch.setattr(
+            "flask_securest.tokenstores.keeping.now", lambda: in_whole_seconds() + timedelta(seconds=800)
+        )
+        store.record_uses({service.current_id(tokens): in_whole_seconds() + timedelta(seconds=800)})
+        monkeypatch.setattr(
+            "flask_securest.tokenstores.keeping.now", lambda: in_whole_seconds() + timedelta(seconds=1600)
+        )
         assert len(service.sessions(tokens)) == 1
 
     def test_it_is_in_no_list(self, store, monkeypatch):
         service = Service(store, idle_seconds=900)
         service.log_in()
-        monkeypatch.setattr("flask_securest.tokenstores.keeping.now", lambda: _now() + timedelta(seconds=901))
+        monkeypatch.setattr(
+            "flask_securest.tokenstores.keeping.now", lambda: in_whole_seconds() + timedelta(seconds=901)
+        )
         assert service.client.get("/tokens", headers=ANN).json == []
         assert list(store.list_sessions("ann")) == []
 
     def test_without_a_limit_it_goes_on(self, store, monkeypatch):
         service = Service(store)
         tokens = service.log_in()
-        monkeypatch.setattr("flask_securest.tokenstores.keeping.now", lambda: _now() + timedelta(days=1))
+        monkeypatch.setattr("flask_securest.tokenstores.keeping.now", lambda: in_whole_seconds() + timedelta(days=1))
         assert len(service.sessions(tokens)) == 1
 
     @pytest.mark.parametrize("seconds", [0, 60, 119, True, 600.0])
@@ -222,12 +230,14 @@ class TestRefreshingTwice:
         first = service.log_in()
         second = service.refresh(first).json
         for module in ("keeping", "sessions"):
-            monkeypatch.setattr(f"flask_securest.tokenstores.{module}.now", lambda: _now() + timedelta(seconds=ahead))
+            monkeypatch.setattr(
+                f"flask_securest.tokenstores.{module}.now", lambda: in_whole_seconds() + timedelta(seconds=ahead)
+            )
         assert service.refresh(first).status_code == 400
         assert service.refresh(second).status_code == 200
 
     def test_the_time_is_the_stores(self, store):
-        before = _now()
+        before = in_whole_seconds()
         told = store.now()
         assert before <= told <= datetime.now(timezone.utc)
         assert told.microsecond == 0
@@ -387,10 +397,6 @@ def test_a_caller_whose_provider_knows_no_mark_lists_its_sessions_and_ends_none_
     assert len(service.client.get("/tokens", headers=card).json) == 2
     assert service.end(service.current_id(first), card) == 204
     assert len(service.client.get("/tokens", headers=card).json) == 1
-
-
-def _now():
-    return datetime.now(timezone.utc).replace(microsecond=0)
 
 
 def _scopes(service, tokens):

@@ -6,6 +6,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from helpers import in_whole_seconds
 from servers.redis import PASSWORD, PATIENCE, redis
 
 from flask_securest.errors import BackendError, ConfigurationError
@@ -15,15 +16,9 @@ from flask_securest.tokenstores.redis import RedisTokenstore
 FIRST, SECOND = b"f" * 32, b"s" * 32
 
 
-@pytest.fixture(scope="module")
-def server():
-    with redis() as server:
-        yield server
-
-
 @pytest.fixture
-def url(server):
-    return server.new_url()
+def url(redis_server):
+    return redis_server.new_url()
 
 
 @pytest.fixture
@@ -32,23 +27,23 @@ def store(url):
 
 
 @pytest.fixture
-def stopped(server):
+def stopped(redis_server):
     """Return a function that stops the server, which says nothing then; with the end of the test it goes on."""
 
     def stop(seconds=None):
-        os.kill(server.process.pid, signal.SIGSTOP)
+        os.kill(redis_server.process.pid, signal.SIGSTOP)
         if seconds is not None:
             threading.Timer(seconds, go_on).start()
 
     def go_on():
-        os.kill(server.process.pid, signal.SIGCONT)
+        os.kill(redis_server.process.pid, signal.SIGCONT)
 
     yield stop
     go_on()
 
 
 def session(number=0, *, hours=1, **known):
-    now = datetime.now(timezone.utc).replace(microsecond=0)
+    now = in_whole_seconds()
     ends = now + timedelta(hours=hours)
     return Session(id=f"{number:016}", username="alice", created_at=now, expires_at=ends, **known)
 
@@ -92,7 +87,7 @@ class TestLogOutEverywhere:
     def test_more_sessions_than_are_asked_for_at_once_are_listed_and_ended(self, store):
         for number in range(1200):
             store.add_session(session(number))
-        used_at = datetime.now(timezone.utc).replace(microsecond=0)
+        used_at = in_whole_seconds()
         store.record_uses({f"{number:016}": used_at for number in range(1200)})
         assert {each.last_used_at for each in store.list_sessions("alice")} == {used_at}
         assert store.end_sessions("alice") == 1200

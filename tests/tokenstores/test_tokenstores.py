@@ -15,10 +15,12 @@ from helpers import (
     SECRET_KEY,
     api_key,
     basic,
+    in_whole_seconds,
     make_tokenstore,
     make_userstore,
     new_who,
     secured,
+    wait_until,
     with_key,
 )
 from passlib.hash import sha256_crypt
@@ -88,7 +90,7 @@ class TestTokensOnRedis(TokenstoreContract):
 
     def test_redis_forgets_a_session_when_it_expires(self):
         store = self.make_tokenstore()
-        session = self.make_session(expires_at=datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=2))
+        session = self.make_session(expires_at=in_whole_seconds() + timedelta(seconds=2))
         store.add_session(session)
         assert store.get_session(session.id) == session
         assert 0 < store._redis.ttl(f"securest:session:{session.id}") <= 2
@@ -448,7 +450,7 @@ class TestLimits:
     def test_a_token_is_limited_by_the_credentials_that_it_was_issued_for(self):
         keystore = SimpleKeystore()
         user = User("alice")
-        soon = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=100)
+        soon = in_whole_seconds() + timedelta(seconds=100)
         issued = keystore.issue(owner=user, scopes=["read"], expires_at=soon)
         provider = HeaderApiKeyAuthenticator("X-Key", keystore=keystore, name="keys")
         client, _, _ = self.make(user, providers=[provider])
@@ -599,13 +601,13 @@ class TestAStoreThatIsDown:
             for thread in threads:
                 thread.start()
             try:
-                _wait_until(lambda: len(answers) > 50)
+                wait_until(lambda: len(answers) > 50)
                 server.stop()
-                _wait_until(lambda: answers[-20:] == [503] * 20)
+                wait_until(lambda: answers[-20:] == [503] * 20)
                 assert client.post("/tokens", headers=ALICE).status_code == 503
                 assert refresh(client, answer).status_code == 503
                 server.start()
-                _wait_until(lambda: answers[-20:] == [200] * 20)
+                wait_until(lambda: answers[-20:] == [200] * 20)
             finally:
                 ended.set()
                 for thread in threads:
@@ -624,13 +626,6 @@ class TestAStoreThatIsDown:
             postgresql_server.start()
         assert client.get("/who", headers=bearer(answer)).status_code == 200
         assert refresh(client, answer).status_code == 200
-
-
-def _wait_until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_wrong_password_gets_no_token():
