@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from sybil import Sybil
 from sybil.document import PythonDocStringDocument
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.rest import CodeBlockParser, DocTestParser, PythonCodeBlockParser
 from sybil.sybil import SybilCollection
 
@@ -138,5 +139,15 @@ docs = Sybil(
     # As the tests of it, which say why.
     excludes=[] if importlib.util.find_spec("gssapi") else ["docs/kerberos.rst"],
 )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Run the code blocks of a document in their order, for each builds on those before it."""
+    blocks = [number for number, item in enumerate(items) if isinstance(item, SybilItem)]
+    in_order = sorted((items[number] for number in blocks), key=lambda item: (str(item.path), item.location[1]))
+    for number, item in zip(blocks, in_order, strict=True):
+        items[number] = item
+
 
 pytest_collect_file = SybilCollection([readme, docstrings, docs]).pytest()
