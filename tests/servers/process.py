@@ -49,7 +49,7 @@ def free_port():
         return free.getsockname()[1]
 
 
-def wait_for_port(port, process, seconds=20):
+def wait_for_port(port, process, seconds=120):
     deadline = time.monotonic() + seconds
     while True:
         try:

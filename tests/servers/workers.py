@@ -1,17 +1,21 @@
 """Workers of an application as processes of their own, of this release or of the one before."""
 
+import atexit
+import contextlib
+import functools
 import io
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import flask_securest
 
-from .process import find_program, free_port, running, skip
+from .process import find_program, free_port, skip, wait_for_port
 
 _WORKER = Path(__file__).with_name("worker")
 _THIS = Path(flask_securest.__file__).parent.parent
@@ -35,7 +39,51 @@ def unpack_release_before(directory):
     return directory
 
 
-@contextmanager
+@functools.cache
+def _forking(release):
+    """Return a process that forks workers of a release. It ends with this one."""
+    command = [sys.executable, str(_WORKER)]
+    if shutil.which("setpriv"):
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(release)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def end():
+        process.stdin.close()
+        process.wait(20)
+        process.stdout.close()
+
+    atexit.register(end)
+    return process
+
+
+class _Worker:
+    """A process that another one has forked: whether it runs, as :class:`subprocess.Popen` tells it."""
+
+    args = ("worker",)
+    returncode = "an error, which its log has"
+
+    def __init__(self, pid):
+        self._pid = pid
+
+    def poll(self):
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return self.returncode
+        return None
+
+    def end(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
+
+
+@contextlib.contextmanager
 def worker(said, log, release=None):
     """Run a worker until the end of the block, and yield its URL.
 
@@ -44,8 +92,12 @@ def worker(said, log, release=None):
     :param release: where the package is; without it, this release's
     """
     port = free_port()
-    environ = {**os.environ, "PYTHONPATH": str(release or _THIS)}
-    told = Path(log).with_suffix(f".{port}.json")
-    told.write_text(json.dumps(said))
-    with running([sys.executable, str(_WORKER), str(port), str(told)], port, log, env=environ):
+    forking = _forking(release or _THIS)
+    forking.stdin.write(json.dumps({"port": port, "log": str(log), "said": said}) + "\n")
+    forking.stdin.flush()
+    made = _Worker(int(forking.stdout.readline()))
+    try:
+        wait_for_port(port, made)
         yield f"http://127.0.0.1:{port}"
+    finally:
+        made.end()

@@ -1,12 +1,17 @@
 """One worker of an application, of this release or of the one before: only what both of them know is used.
 
-It is run as ``python worker PORT FILE``, with the release that it is to have on ``PYTHONPATH``, and JSON in the file:
-either that of one application with users in a database, or "cases", of which each is one of ``namesakes.py``.
+It is run as ``python worker``, with the release that it is to have on ``PYTHONPATH``. For each line of its standard input,
+``{"port": ..., "log": ..., "said": ...}``, it forks a worker, which has imported everything already, and prints its process
+id. What is said is either of one application with users in a database, or "cases", of which each is one of
+``namesakes.py``. The workers end when it does.
 """
 
 import json
+import os
+import signal
 import sys
-from pathlib import Path
+import threading
+import traceback
 
 from flask import Flask
 from flask_restful import Api
@@ -61,7 +66,33 @@ def make_app(said):
     return app
 
 
+def serve(asked, ended):
+    """Serve until the process that has forked this one is no more."""
+
+    def watch():
+        os.read(ended, 1)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+    log = os.open(asked["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    said = asked["said"]
+    served = make_cases(said) if "cases" in said else make_app(said)
+    make_server("127.0.0.1", asked["port"], served, threaded=True).serve_forever()
+
+
 if __name__ == "__main__":
-    told = json.loads(Path(sys.argv[2]).read_text())
-    served = make_cases(told) if "cases" in told else make_app(told)
-    make_server("127.0.0.1", int(sys.argv[1]), served, threaded=True).serve_forever()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    ended, running = os.pipe()
+    while line := sys.stdin.readline():
+        pid = os.fork()
+        if pid == 0:
+            os.close(running)
+            try:
+                serve(json.loads(line), ended)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(1)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
