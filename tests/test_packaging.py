@@ -152,7 +152,7 @@ print(flask_securest.__file__, flask_securest.__version__)
 def test_the_source_distribution_has_all_tests_and_they_can_be_collected(built, tmp_path):
     (source,) = built.glob("*.tar.gz")
     with tarfile.open(source) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     (unpacked,) = tmp_path.iterdir()
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "-p", "no:randomly"]
     done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, check=False)

@@ -2,10 +2,12 @@
 
 import importlib
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,10 @@ import pytest
 
 #: Several servers are where an ordinary user's PATH does not look.
 _PLACES = ["/usr/sbin", "/usr/local/sbin", "/sbin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))[::-1]]
+
+
+#: Not seeded: several processes with one seed would ask for the same ports.
+_CHANCE = random.SystemRandom()
 
 
 def find_program(name, package):
@@ -43,10 +49,28 @@ def require_library(name):
         skip(f"{name} is not installed (it is compiled): make servers", allowed=os.environ.get("KERBEROS") == "no")
 
 
+#: What says to other test processes on this machine which ports are taken, until this process ends.
+_TAKEN = []
+
+
 def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """Return a port on which a server can listen, and which no other test process is given.
+
+    It is none of those that the system gives to clients, which come and go meanwhile.
+    """
+    while True:
+        port = _CHANCE.randrange(15_000, 32_000)
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            if sys.platform == "linux":
+                mark.bind(f"\0securest-tests-{port}")
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+        else:
+            _TAKEN.append(mark)
+            return port
 
 
 def wait_for_port(port, process, seconds=120):
