@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
@@ -22,20 +21,10 @@ from .enforcement.responses import ErrorHandler
 from .errors import ConfigurationError
 from .inspection.census import Route, take_census
 from .support.checks import require_callable, require_callable_with, require_list, require_type
+from .support.suggestions import suggest
 from .userstores.abstract import AbstractUserstore
 
 _View = TypeVar("_View", bound=Callable[..., Any])
-
-#: What other libraries, and the first flask-securest, call things.
-_MEANT = {
-    "userstore_driver": "userstore",
-    "user_store": "userstore",
-    "unauthorized_user_handler": "@securest.error_handler",
-    "skip_auth_hook": "@public(reason=...) on the Resource",
-    "logger": 'logging.getLogger("flask_securest")',
-    "authentication_methods": "authentication_providers=[...], or register_authentication_provider(provider)",
-    "authenticators": "authentication_providers=[...], or register_authentication_provider(provider)",
-}
 
 
 class SecuREST:
@@ -249,8 +238,7 @@ class SecuREST:
             decorates = name in ("error_handler", "protect")
             meant = f"{name} is a method: @securest.{name}" if decorates else f"{name}() is a method"
         else:
-            close = [_MEANT[name]] if name in _MEANT else difflib.get_close_matches(name, settable, 1, 0.5)
-            meant = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(settable))}"
+            meant = suggest(name, settable)
         raise AttributeError(f"SecuREST has no attribute {name!r} that can be set; {meant}")
 
     def __repr__(self) -> str:

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from ..authorization_providers.abstract import Target
 from ..errors import ConfigurationError
+from ..rules.functions import ProtectedFunction
 from ..rules.members import is_of_everybody, look_inside, members_of
-from ..rules.resolution import ProtectedFunction, Rule
+from ..rules.resolution import Rule
 from ..rules.statements import SILENCE, Access, get_statement, put_in_force
 from ..support.logs import forget_frames
 from .policy import AnyPolicy, ChainPolicy, FixedPolicy

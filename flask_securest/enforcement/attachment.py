@@ -133,7 +133,7 @@ class Attachment:
                 # The Api may have got into the application in a way of its own, past _init_app.
                 guarded_app = GuardedApp.of(app)
                 guarded_app.add(self.api, self.guard)
-                with guarded_app.owners.adding(self.api, resource):
+                with guarded_app.owners.additions.of(self.api, resource):
                     answer = add(*args, **kwargs)
             if resource is not None and (self.api.decorators or type(self.api) is not Api):
                 prepare_class(resource)
@@ -148,7 +148,7 @@ class Attachment:
         def init_and_guard(app: Flask) -> Any:
             guarded_app = GuardedApp.of(app)
             guarded_app.add(self.api, self.guard)
-            with guarded_app.owners.adding(self.api, None):
+            with guarded_app.owners.additions.of(self.api, None):
                 return init_app(app)
 
         return init_and_guard

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from logging import DEBUG
 from typing import Any, Literal, cast
-from uuid import UUID
 from weakref import WeakSet
 
 from flask import Flask, Request, Response, after_this_request
@@ -15,15 +14,17 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from ..authorization_providers.abstract import Target
 from ..current import ANONYMOUS, STATE, Caller
 from ..decision.answers import ANSWERS, Answers
-from ..decision.choosing import make_policy, same_arguments
+from ..decision.choosing import make_policy
 from ..decision.policy import AnyPolicy, FixedPolicy
 from ..decision.settings import Settings
 from ..decision.verdict import Refusal, Verdict
 from ..errors import AuthenticationError, AuthorizationError, BackendError, ConfigurationError
-from ..rules.resolution import ProtectedFunction, Rule, resolve_function_rule, resolve_rules
+from ..rules.functions import ProtectedFunction, resolve_function_rule
+from ..rules.resolution import Rule, resolve_rules
 from ..signals import request_authenticated, request_refused, request_would_be_refused
 from ..support.logs import forget_frames, get_logger
 from .endpoints import find_verbs
+from .kept import find_kept, keep
 from .preflights import is_preflight, tells_more
 from .reports import Reporter
 from .responses import ErrorHandler, make_refusal
@@ -31,14 +32,6 @@ from .responses import ErrorHandler, make_refusal
 #: Which levels the log of successes is known to have or not to have. ``Logger.isEnabledFor``, which keeps it there and
 #: empties it when a level is changed, is a call, and would be one on every request.
 _LEVELS: dict[int, bool] = getattr(get_logger("flask_securest.enforcement.reports"), "_cache", {})
-
-_VERDICTS = "_flask_securest_verdicts"  # on a request: the verdicts on it
-
-#: How many verdicts on inner calls are kept with a request: a batch may have as many as its client likes (CWE-770).
-_MOST_VERDICTS = 32
-
-#: Arguments of which a verdict may be kept: none of them refers to the request, which would not be freed.
-_SIMPLE = frozenset({str, int, float, bool, UUID, type(None)})
 
 Mode = Literal["enforce", "report"]
 
@@ -144,10 +137,7 @@ class ApiGuard:
         if request.method == "OPTIONS" and is_preflight(request, view.resource):
             return self._let_preflight_pass(request, view, arguments)
         verdict = self.decide(request, self.find_policy(view, request.method), arguments)
-        verdicts: list[Verdict] = request.__dict__.setdefault(_VERDICTS, [])
-        is_short = len(verdicts) < _MOST_VERDICTS and _SIMPLE.issuperset(map(type, arguments.values()))
-        if verdict.arguments is not None and verdict not in verdicts and (is_short or not arguments):
-            verdicts.append(verdict)
+        keep(request, verdict, arguments)
         return verdict
 
     def find_policy(self, view: GuardedView, verb: str) -> AnyPolicy:
@@ -166,8 +156,7 @@ class ApiGuard:
         if policy.verdict is not None:
             return policy.verdict
         answers: Answers = request.__dict__.setdefault(ANSWERS, {})
-        # Where nobody has been asked yet, nothing has been decided.
-        verdict = self._find_decided(request, policy, arguments) if answers else None
+        verdict = find_kept(request, policy, arguments) if answers else None  # else nobody has been asked yet
         if verdict is not None:
             return verdict
         try:
@@ -185,14 +174,6 @@ class ApiGuard:
             verdict = Refusal(policy, None, 500, error)
             verdict.arguments = arguments
         return verdict
-
-    def _find_decided(self, request: Request, policy: AnyPolicy, arguments: Mapping[str, Any]) -> Verdict | None:
-        in_force: Any = getattr(request, STATE, None)
-        verdicts: list[Verdict] = request.__dict__.get(_VERDICTS, [])
-        for verdict in [in_force, *verdicts] if isinstance(in_force, Verdict) else verdicts:
-            if verdict.policy is policy and same_arguments(verdict.arguments, arguments):
-                return verdict
-        return None
 
     def _let_preflight_pass(self, request: Request, view: GuardedView, arguments: Mapping[str, Any]) -> Verdict:
         """Return that a CORS preflight goes on, and see to it that nothing but an empty answer comes of it."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from flask import Flask
-from flask_restful import Api, Resource
+from flask_restful import Api
 
-from ..rules.resolution import ProtectedFunction
+from ..rules.functions import ProtectedFunction
 from ..rules.statements import PROTECTION_MARK
+from .additions import Additions
 from .dispatching import prepare_class
 from .endpoints import has_endpoint
 from .guard import ApiGuard, GuardedView
-from .protecting import Protection, find_lost_protection, is_same, target_of
+from .protecting import Protection, is_same, target_of
 from .tracing import Trace, identity_of, trace
-from .unenforced import find_unenforced_rule
+from .unenforced import find_lost_protection, find_unenforced_rule
 from .wrapper import ViewFunction
 
 
@@ -40,8 +38,7 @@ class Owners:
         #: Resource classes with views that no Api has made: the endpoints of those.
         self._made_by_hand: dict[type, list[str]] = {}
         self._seen_by_hand: set[str] = set()
-        #: The Apis that are adding a Resource just now, and which.
-        self._adding: list[tuple[Api, type | None]] = []
+        self.additions = Additions()
 
     def guards(self) -> list[ApiGuard]:
         """Return who guards anything here, each once, in the order in which they came."""
@@ -54,19 +51,6 @@ class Owners:
         :param api: the Api
         """
         return any(known is api for known, _ in self.apis)
-
-    @contextmanager
-    def adding(self, api: Api, resource: type | None) -> Iterator[None]:
-        """Take Resources that get in meanwhile for those of an Api, if they do not tell otherwise.
-
-        :param api: the Api
-        :param resource: the Resource class that it adds, if that is known
-        """
-        self._adding.append((api, resource))
-        try:
-            yield
-        finally:
-            self._adding.pop()
 
     def find_protected_views(self, protection: Protection) -> tuple[GuardedView, list[GuardedView]]:
         """Return what a protected function is in this application: by itself, and at its endpoints.
@@ -144,10 +128,7 @@ class Owners:
 
     def _find_api_adding(self, endpoint: str, found: Trace) -> Api | None:
         """Return the Api that is adding a Resource, if a view that does not tell is of that, or of another Resource."""
-        if not self._adding or found.view_class is None or endpoint in self._seen_by_hand:
-            return None  # plain views that a subclass of Api adds are left alone
-        api, resource = self._adding[-1]
-        return api if found.view_class is resource or issubclass(found.view_class, Resource) else None
+        return None if endpoint in self._seen_by_hand else self.additions.find_api(found.view_class)
 
     def _find_guards(self, endpoint: str, api: Api | None, found: Trace) -> list[ApiGuard]:
         """Return everybody who claims a view: one, unless something is wrong."""
@@ -188,7 +169,7 @@ class Owners:
             return found.view_class
         if found.protection is not None:
             return target_of(function, found.protection)
-        added = self._adding[-1][1] if self._adding and self._adding[-1][0] is api else None
+        added = self.additions.find_resource(api)
         if added is not None and (not found.inner or added in found.inner):
             return added
         # Somebody has put something around the view that was here. If it is something else, or calls something else,
@@ -257,9 +238,8 @@ class Owners:
         found = trace(function)
         if not self.guards() or self._is_open_on_purpose(found.api or self._find_api_by_name(endpoint)):
             return None
-        fault = find_unenforced_rule(endpoint, function, found.view_class) or find_lost_protection(
-            function, self.guards()
-        )
+        fault = find_unenforced_rule(endpoint, function, found.view_class)
+        fault = fault or find_lost_protection(function, self.guards())
         if fault is None:
             return None
         return self._make_view(endpoint, None, _choose_guard(self.guards()), found.view_class, fault)

@@ -20,13 +20,11 @@ from ..current import current_request, get_in_force
 from ..decision.choosing import same_arguments
 from ..decision.verdict import Verdict
 from ..errors import ConfigurationError
-from ..rules.resolution import ProtectedFunction
-from ..rules.statements import COPIED_FROM, PROTECTION_MARK
+from ..rules.functions import ProtectedFunction
+from ..rules.statements import PROTECTION_MARK
 from .dispatching import prepare_class
 from .guard import ApiGuard, GuardedView
 from .wrapper import call_guarded, make_callable
-
-_MOST_ORIGINS = 100
 
 
 class Protection:
@@ -71,21 +69,6 @@ def protect_function(guard: ApiGuard, function: Callable[..., Any]) -> Protectio
     guard.protections.add(protection)
     _refuse_until_attached(guard)
     return protection
-
-
-def origins_of(function: Any) -> list[Any]:
-    """Return what a function has been made of, as far as it tells: what it wraps, or is a copy of.
-
-    :param function: the function
-    """
-    found: list[Any] = []
-    while len(found) < _MOST_ORIGINS:
-        marks = getattr(function, "__dict__", {})
-        function = marks.get(COPIED_FROM) or marks.get("__wrapped__")
-        if function is None:
-            break
-        found.append(function)
-    return found
 
 
 def protect_output(guard: ApiGuard, function: Callable[..., Any], api: Api) -> Callable[..., Any]:
@@ -245,19 +228,3 @@ def is_same(one: object, other: object) -> bool:
     if isinstance(one, ProtectedFunction) and isinstance(other, ProtectedFunction):
         return one.carriers == other.carriers
     return one is other
-
-
-def find_lost_protection(function: Any, guards: list[ApiGuard]) -> str | None:
-    """Return what is wrong with a view function that is open, while what was made of it is protected.
-
-    :param function: the function
-    :param guards: who guards the application
-    """
-    for protection in (each for guard in guards for each in list(guard.protections)):
-        if not protection.registered and function in origins_of(protection.function):
-            name = getattr(function, "__qualname__", repr(function))
-            return (
-                f"what securest.protect guards of {name} is not what is registered: put protect right below or right "
-                "above @app.route, without another decorator in between"
-            )
-    return None

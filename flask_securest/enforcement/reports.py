@@ -23,7 +23,7 @@ from ..signals import (
     send,
 )
 from ..support.logs import get_logger, message_of
-from .responses import add_identity_headers
+from .identity_headers import add_identity_headers
 
 _log = get_logger(__name__)
 

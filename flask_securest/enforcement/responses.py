@@ -18,7 +18,6 @@ from flask_restful import Api
 from flask_restful.utils import http_status_message, unpack
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
-from werkzeug.http import http_date
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -26,7 +25,6 @@ from ..authentication_providers.abstract import AbstractAuthenticationProvider
 from ..decision.chain import Chain
 from ..decision.verdict import Verdict
 from ..errors import BadCredentialsError
-from ..identity import Identity
 from ..protocols.http.headers import read_authorization
 from ..support.logs import get_logger
 
@@ -86,29 +84,6 @@ def make_refusal(
         _log.exception("a refusal (%d) could not be made as it should be; a plain one was sent", status)
         response = Response(json.dumps({"message": message}), status, mimetype="application/json")
         return _complete(response, headers or _NO_STORE, force=True)
-
-
-def add_identity_headers(response: Response, identity: Identity) -> Response:
-    """Return the answer with what a verified caller is told about its credentials, whatever the answer is.
-
-    Where others have taken their place that is ``Deprecation`` (RFC 9745), which is a date in seconds since 1970, and
-    ``Sunset`` (RFC 8594).
-
-    :param response: the answer; it may have been done already, for each decision on the request does it
-    :param identity: the caller, with ``replaced_at`` or ``response_headers``
-    """
-    # A copy: a view may return the same object to everybody, and what one client is told is for that one alone.
-    response = copy(response)
-    response.headers = Headers(response.headers)
-    if identity.replaced_at is not None:
-        response.headers["Deprecation"] = f"@{int(identity.replaced_at.timestamp())}"
-        if identity.expires_at is not None:
-            response.headers["Sunset"] = http_date(identity.expires_at)
-    for name, value in identity.response_headers:
-        # Beside what is there: a refusal with 403 may have a challenge, which has the same name.
-        if value not in response.headers.getlist(name):
-            response.headers.add(name, value)
-    return response
 
 
 def _make_headers(status: int, verdict: Verdict, request: Request, chain: Chain | None, realm: str) -> Headers:

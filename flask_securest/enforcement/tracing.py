@@ -15,7 +15,7 @@ from flask.views import View
 from flask_restful import Api, Resource
 from werkzeug.local import LocalProxy
 
-from ..rules.resolution import ProtectedFunction
+from ..rules.functions import ProtectedFunction
 from ..rules.statements import PROTECTION_MARK, SILENCE, get_statement
 from .guard import GuardedView
 from .protecting import Protection, is_protecting

@@ -7,7 +7,10 @@ from types import FunctionType
 from typing import Any
 
 from ..rules.members import look_inside, members_of
-from ..rules.statements import Access, get_statement
+from ..rules.statements import COPIED_FROM, Access, get_statement
+from .guard import ApiGuard
+
+_MOST_ORIGINS = 100
 
 
 def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) -> str | None:
@@ -34,5 +37,36 @@ def find_unenforced_rule(endpoint: str, function: Any, view_class: type | None) 
             return (
                 f"{name} has a rule, and nobody enforces it at the endpoint {endpoint!r}: decorate the function or the "
                 "class with securest.protect, attach its Api, or guard every Api by SecuREST(app)"
+            )
+    return None
+
+
+def _origins_of(function: Any) -> list[Any]:
+    """Return what a function has been made of, as far as it tells: what it wraps, or is a copy of.
+
+    :param function: the function
+    """
+    found: list[Any] = []
+    while len(found) < _MOST_ORIGINS:
+        marks = getattr(function, "__dict__", {})
+        function = marks.get(COPIED_FROM) or marks.get("__wrapped__")
+        if function is None:
+            break
+        found.append(function)
+    return found
+
+
+def find_lost_protection(function: Any, guards: list[ApiGuard]) -> str | None:
+    """Return what is wrong with a view function that is open, while what was made of it is protected.
+
+    :param function: the function
+    :param guards: who guards the application
+    """
+    for protection in (each for guard in guards for each in list(guard.protections)):
+        if not protection.registered and function in _origins_of(protection.function):
+            name = getattr(function, "__qualname__", repr(function))
+            return (
+                f"what securest.protect guards of {name} is not what is registered: put protect right below or right "
+                "above @app.route, without another decorator in between"
             )
     return None

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from ..enforcement.guard import ApiGuard, GuardedView
 from ..enforcement.guarded_app import GuardedApp
 from ..errors import ConfigurationError
-from ..rules.resolution import ProtectedFunction, Rule, answers
+from ..rules.functions import ProtectedFunction
+from ..rules.resolution import Rule, answers
 from ..rules.statements import Access
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from ..errors import BackendError
-from ..sql.databases import Upgraded
+from ..sql.upgraded import Upgraded
 from .models import ApiKey, KeyUse
 
 #: The version of these tables. It is raised only with a change that the release before could not live with.

@@ -26,8 +26,6 @@ DatabaseSource = str | URL | Engine | Callable[[], Engine]
 #: How long one look-up may wait: for a connection, for a lock, for an answer; in seconds.
 DEFAULT_TIMEOUT = 5.0
 
-#: For how long tables that have not been upgraded are not looked at again, in seconds.
-_BETWEEN_LOOKS = 10.0
 
 #: How often a transaction is tried that the database ends for the sake of another one.
 _MOST_TRIES = 4
@@ -185,29 +183,6 @@ class Database:
 
         if any(self.read(lambda connection: _missing(connection, tables))):
             self.write(upgrade)
-
-
-class Upgraded:
-    """Remember whether tables have been upgraded: that is looked up until they are, and they are never changed back.
-
-    :param look: returns whether they have been
-    """
-
-    def __init__(self, look: Callable[[Connection], bool]) -> None:
-        self._look = look
-        self._is_upgraded = False
-        self._looked_at = -_BETWEEN_LOOKS
-
-    def seen(self, connection: Connection, *, again: bool = False) -> bool:
-        """Return whether they have been upgraded.
-
-        :param connection: where they are
-        :param again: whether to look even if that has just been done
-        """
-        if not self._is_upgraded and (again or time.monotonic() - self._looked_at >= _BETWEEN_LOOKS):
-            self._is_upgraded = self._look(connection)
-            self._looked_at = time.monotonic()
-        return self._is_upgraded
 
 
 def _lock_schema(connection: Connection) -> None:

@@ -6,6 +6,8 @@ import logging
 import sys
 import traceback
 
+_MAX_MESSAGE_CHARACTERS = 300
+
 
 def get_logger(name: str) -> logging.Logger:
     """Return the logger of a module, which writes tracebacks with the messages of exceptions escaped.
@@ -98,3 +100,12 @@ def _format_one(error: BaseException, told: set[int]) -> str:
 
 def _escape(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` as it may stand in a log: nothing in it begins a line of its own (CWE-117), or has no end.
+
+    :param text: it may quote a file
+    """
+    cut = text if len(text) <= _MAX_MESSAGE_CHARACTERS else f"{text[:_MAX_MESSAGE_CHARACTERS]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

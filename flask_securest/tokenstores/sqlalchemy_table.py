@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 
 from ..errors import BackendError
 from ..identity import UNKNOWN_ORIGIN, Origin
-from ..sql.databases import Upgraded
+from ..sql.upgraded import Upgraded
 from .models import Session
 
 #: The version of these tables. It is raised only with a change that the release before could not live with.

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from ...models import User, UserModel
 from ...passwords import MAX_PASSWORD_BYTES
-from ...support.logs import get_logger
+from ...support.logs import get_logger, printable
 from ..abstract import AbstractVerifyingUserstore
 from .apache_hashes import Kind, Sample, choose_samples, kind_of, verify_as_slowly_as_any
-from .watched_file import WatchedFile, printable, require_path
+from .watched_file import WatchedFile, require_path
 
 _log = get_logger(__name__)
 

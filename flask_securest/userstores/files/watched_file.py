@@ -19,7 +19,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ...errors import ConfigurationError
 from ...signals import send, userstore_file_rejected
-from ...support.logs import get_logger
+from ...support.logs import get_logger, printable
 
 _log = get_logger(__name__)
 
@@ -36,7 +36,6 @@ _COARSEST_TICK_NS = 2_000_000_000
 #: How often a file that changes while it is read is tried anew at the start, and tolerated silently later.
 _MOST_TRIES = 5
 
-_MAX_MESSAGE_CHARACTERS = 300
 
 _Content = TypeVar("_Content")
 
@@ -196,15 +195,6 @@ def require_path(path: str | os.PathLike[str]) -> str:
         raise ConfigurationError(f"path must be a string or a Path, not empty; it is of type {type(path).__name__}")
     # Absolute, so that a process which changes its directory later goes on reading the same file.
     return os.path.abspath(path)  # noqa: PTH100  # Path.resolve would follow a symbolic link once and for all
-
-
-def printable(text: str) -> str:
-    """Return ``text`` as it may stand in a log: nothing in it begins a line of its own (CWE-117), or has no end.
-
-    :param text: it may quote a file
-    """
-    cut = text if len(text) <= _MAX_MESSAGE_CHARACTERS else f"{text[:_MAX_MESSAGE_CHARACTERS]}..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
 
 
 def _read(path: str) -> tuple[bytes, tuple[int, ...]]:

@@ -12,7 +12,8 @@ from ...errors import BackendError, ConfigurationError
 from ...protocols.http.stream import new_tls_context
 from ...support.checks import require_list, require_name
 from .entries import BindAnswer, Entry
-from .session import SUCCESS, Server, Session, UnreachableError, import_ldap3, in_session
+from .servers import Server, UnreachableError
+from .session import SUCCESS, Session, import_ldap3, in_session
 
 _T = TypeVar("_T")
 

@@ -149,3 +149,35 @@ def _unescape(value: str) -> str:
         lambda found: bytes.fromhex(found[1].decode()) if len(found[1]) == 2 else found[1],
         value.encode("utf-8", "surrogatepass"),
     ).decode("utf-8")
+
+
+_MAX_NAME_BYTES = 256
+
+
+def can_be_a_name(text: str) -> bool:
+    """Return whether a directory need be asked for ``text``.
+
+    Not for control characters, half surrogate pairs and a megabyte; nor for white space at the ends, which directories
+    overlook.
+    """
+    return can_be_sent(text, _MAX_NAME_BYTES) and text.isprintable() and text != "" and text == text.strip()
+
+
+def can_be_sent(text: str, most: int) -> bool:
+    """Return whether ``text`` can be written in UTF-8, in so many bytes."""
+    try:
+        return len(text) <= most and len(text.encode()) <= most
+    except UnicodeEncodeError:
+        return False
+
+
+_ATTRIBUTE = re.compile("[A-Za-z][A-Za-z0-9-]*")
+_HASHES = ("userpassword", "unicodepwd", "authpassword")
+
+
+def require_attribute(attribute: object, what: str) -> str:
+    """Return the name of an attribute that may be read; a password's hash is never read."""
+    name = require_name(attribute, what)
+    if not _ATTRIBUTE.fullmatch(name) or name.lower() in _HASHES:
+        raise ConfigurationError(f"{what}: {name!r} is no attribute that may be read")
+    return name

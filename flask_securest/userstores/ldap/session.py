@@ -11,12 +11,12 @@ import math
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
 from ...errors import BackendError, MissingDependencyError
 from .entries import BindAnswer, Entry, read_policy_error
+from .servers import Server, UnreachableError
 
 _T = TypeVar("_T")
 
@@ -30,22 +30,6 @@ SUCCESS, _SIZE_LIMIT_EXCEEDED, _BUSY, _UNAVAILABLE = 0, 4, 51, 52
 #: How much of one answer is read, in bytes: the names and groups of a thousand users are about a megabyte.
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _PAGE_SIZE = 500
-
-
-class UnreachableError(Exception):
-    """Say that a server has given no answer that could be used; another one may. It never leaves the directory."""
-
-
-@dataclass
-class Server:
-    """Hold how one server is reached, and until when (``monotonic``) it counts as down."""
-
-    url: str
-    host: str
-    port: int
-    start_tls: bool
-    encrypted: bool
-    down_until: float = 0.0
 
 
 class _BoundedSocket:

@@ -6,17 +6,15 @@ connection of its own. No hash is ever read.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Literal
 
-from ...errors import AccountStatusError, BackendError, ConfigurationError
+from ...errors import AccountStatusError, BackendError
 from ...models import User, UserModel
 from ...passwords import MAX_PASSWORD_BYTES
-from ...support.checks import require_name
 from ...support.logs import get_logger
 from ..abstract import AbstractVerifyingUserstore
 from .accounts import (
@@ -28,7 +26,17 @@ from .accounts import (
     read_status,
 )
 from .directory import Directory, require_seconds
-from .entries import Entry, escape_filter_value, parse_name, read_texts, require_dn, require_filter
+from .entries import (
+    Entry,
+    can_be_a_name,
+    can_be_sent,
+    escape_filter_value,
+    parse_name,
+    read_texts,
+    require_attribute,
+    require_dn,
+    require_filter,
+)
 from .groups import Groups
 from .session import SUCCESS
 
@@ -39,11 +47,7 @@ _log = get_logger(__name__)
 _WRONG = (32, 48, 49)
 _REFUSED = (19, 53)
 
-_MAX_NAME_BYTES = 256
 _MAX_USERS, _LIST_SECONDS = 100_000, 300
-
-_ATTRIBUTE = re.compile("[A-Za-z][A-Za-z0-9-]*")
-_HASHES = ("userpassword", "unicodepwd", "authpassword")
 
 
 class LDAPUserstore(AbstractVerifyingUserstore):
@@ -118,8 +122,8 @@ class LDAPUserstore(AbstractVerifyingUserstore):
             down_seconds=down_seconds,
         )
         self._base_dn = require_dn(base_dn, "base_dn")
-        self._username_attribute = _require_attribute(username_attribute, "username_attribute")
-        self._email_attribute = _require_attribute(email_attribute, "email_attribute")
+        self._username_attribute = require_attribute(username_attribute, "username_attribute")
+        self._email_attribute = require_attribute(email_attribute, "email_attribute")
         wanted = user_filter or f"(&(objectClass=inetOrgPerson)({username_attribute}={{username}}))"
         self._user_filter = require_filter(wanted, "user_filter", "{username}")
         self._groups = Groups(
@@ -153,7 +157,7 @@ class LDAPUserstore(AbstractVerifyingUserstore):
         # nothing, or has a NUL, might be empty in the eyes of a server; none of them is anybody's.
         if not any(c.isprintable() and not c.isspace() for c in password) or "\x00" in password:
             return None
-        if not _can_be_sent(password, MAX_PASSWORD_BYTES) or not _can_be_a_name(username):
+        if not can_be_sent(password, MAX_PASSWORD_BYTES) or not can_be_a_name(username):
             return None
         found = self._find(username)
         # Ask for somebody unknown, too: what has taken as long as for the others tells nobody who exists (CWE-208).
@@ -202,7 +206,7 @@ class LDAPUserstore(AbstractVerifyingUserstore):
 
     def _find(self, identifier: str) -> tuple[Entry, User] | None:
         """Return the one entry that has this name, and the user it is about, without groups and roles."""
-        if not _can_be_a_name(identifier):
+        if not can_be_a_name(identifier):
             return None
         wanted = self._user_filter.replace("{username}", escape_filter_value(identifier))
         entries = self._directory.search(self._base_dn, wanted, self._attributes, size_limit=2)
@@ -236,31 +240,6 @@ class LDAPUserstore(AbstractVerifyingUserstore):
         return replace(user, active=active, groups=groups, roles=roles)
 
 
-def _require_attribute(attribute: object, what: str) -> str:
-    """Return the name of an attribute that may be read; a password's hash is never read."""
-    name = require_name(attribute, what)
-    if not _ATTRIBUTE.fullmatch(name) or name.lower() in _HASHES:
-        raise ConfigurationError(f"{what}: {name!r} is no attribute that may be read")
-    return name
-
-
 def _unused_dn(base_dn: str) -> str:
     """Return a DN that nobody can have by chance, or give to an entry on purpose."""
     return f"uid={secrets.token_hex(16)},{base_dn}"
-
-
-def _can_be_a_name(text: str) -> bool:
-    """Return whether a directory need be asked for ``text``.
-
-    Not for control characters, half surrogate pairs and a megabyte; nor for white space at the ends, which directories
-    overlook.
-    """
-    return _can_be_sent(text, _MAX_NAME_BYTES) and text.isprintable() and text != "" and text == text.strip()
-
-
-def _can_be_sent(text: str, most: int) -> bool:
-    """Return whether ``text`` can be written in UTF-8, in so many bytes."""
-    try:
-        return len(text) <= most and len(text.encode()) <= most
-    except UnicodeEncodeError:
-        return False

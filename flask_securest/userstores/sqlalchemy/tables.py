@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ...models import User, collect_names
-from ...sql.databases import Upgraded
+from ...sql.upgraded import Upgraded
 from ..marks import bind_mark, make_mark, read_bound_mark
 
 #: The version of these tables; to be raised with a change, and a way from the one before.
