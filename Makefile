@@ -5,7 +5,7 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 5000
 # Several processes, for much of the time the tests wait for servers. PYTEST_ARGS= for one.
-PYTEST_ARGS ?= -n 3 --dist loadfile
+PYTEST_ARGS ?= -n 4 --dist loadfile
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
@@ -28,7 +28,7 @@ servers:  ## install the servers and libraries that the tests ask (Debian packag
 	.ci/install-servers $(PYTHON)
 
 test-container:  ## run all tests in a minimal Debian without servers (as root, with debootstrap)
-	.ci/test-container
+	AS="$(AS)" .ci/test-container
 
 test-long: $(VENV)/.test  ## run what takes longer: the rules of more hierarchies, the tests in random order under load
 	.ci/test-long $(VENV)/bin/python

@@ -27,10 +27,20 @@ ROOT = Path(__file__).parent
 #: What a machine may have set for other purposes, and Python, Flask, click and the examples go by. The tests, and the
 #: processes that they start, do not: with PYTHONUNBUFFERED, for example, nothing is left to be written at the end of a
 #: process, and what goes wrong there is not seen.
-FOREIGN = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONOPTIMIZE")
+FOREIGN = (
+    "PYTHONUNBUFFERED",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONIOENCODING",
+    "PYTHONUTF8",
+    "PYTHONWARNINGS",
+    "PYTHONDEVMODE",
+    "PYTHONOPTIMIZE",
+)
 FOREIGN += ("FLASK_", "COLUMNS", "LINES", "TODO_DATABASE", "TOKEN_SECRET_KEY", "DEMO_DATA", "AUTH0_", "KEYCLOAK_")
 for name in [name for name in os.environ if name.startswith(FOREIGN)]:
     del os.environ[name]
+# Otherwise each process that is started compiles this package, and each of pytest's rewrites all tests, anew.
+sys.dont_write_bytecode = False
 
 
 class Demo:

@@ -102,7 +102,8 @@ def test_a_name_that_is_not_there_is_an_ordinary_attribute_error():
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Return a directory with the wheel and the source distribution, built from a copy of the source."""
-    pytest.importorskip("build")
+    if not (ROOT / "flask_securest").exists():
+        pytest.skip("the source is not here: the wheel is tested away from it")
     work = tmp_path_factory.mktemp("build")
     left_out = shutil.ignore_patterns(
         ".*_cache", ".venv*", ".git", ".node", ".hypothesis", "*.egg-info", "demo-data", "build", "dist", "__pycache__"
@@ -115,7 +116,6 @@ def built(tmp_path_factory):
 
 
 def test_what_is_built_passes_the_check_of_the_index(built):
-    pytest.importorskip("twine")
     command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built.iterdir())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
