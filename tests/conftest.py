@@ -11,6 +11,7 @@ from servers.fixtures import (  # noqa: F401
     postgresql_server,
     redis_server,
 )
+from servers.process import tell_of_skips
 
 pytest.register_assert_rewrite("flask_securest.testing")
 
@@ -25,11 +26,7 @@ def _log_everything(caplog):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say in one line what was skipped for want of a server, and what brings it."""
     reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])]
-    lacking = [reason for reason in reasons if reason.endswith(": make servers")]
-    if lacking:
-        names = sorted({reason.removeprefix("Skipped: ").partition(" is ")[0] for reason in lacking})
-        terminalreporter.write_line(
-            f"{len(lacking)} tests were skipped for want of {', '.join(names)}. Install what they need: make servers"
-        )
+    line = tell_of_skips(reasons)
+    if line is not None:
+        terminalreporter.write_line(line)

@@ -41,6 +41,18 @@ def skip(told, *, allowed=False):
     pytest.skip(told)
 
 
+def tell_of_skips(reasons):
+    """Return one line that says what was skipped for want of a server, and what brings it; ``None`` if nothing was.
+
+    :param reasons: why tests were skipped, as pytest tells it
+    """
+    lacking = [reason for reason in reasons if reason.endswith(": make servers")]
+    names = sorted({reason.removeprefix("Skipped: ").partition(" is ")[0] for reason in lacking})
+    if not names:
+        return None
+    return f"{len(lacking)} tests were skipped for want of {', '.join(names)}. Install what they need: make servers"
+
+
 def require_library(name):
     """Return a module that is compiled for the tests of Kerberos; without it skip the test, saying so."""
     try:
