@@ -44,11 +44,20 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < deadline, self.shown
-            if select.select([self._ours], [], [], 0.1)[0]:
-                try:
-                    self.shown += os.read(self._ours, 65536).decode()
-                except OSError:  # everybody has closed it
-                    break
+            self._read(0.1)
+        while self._read(0):  # what it has said before it was done
+            pass
+
+    def _read(self, seconds):
+        """Return whether there was something to read within so many seconds."""
+        if not select.select([self._ours], [], [], seconds)[0]:
+            return False
+        try:
+            self.shown += os.read(self._ours, 65536).decode()
+        except OSError:  # everybody has closed it
+            time.sleep(seconds)
+            return False
+        return True
 
     def close(self):
         if self.process.poll() is None:
