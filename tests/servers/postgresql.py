@@ -29,7 +29,7 @@ class PostgreSQL:
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.directory,
-            "max_connections": "60",
+            "max_connections": "300",
             "fsync": "off",
             "synchronous_commit": "local",  # what was answered is still there after a kill
             "full_page_writes": "off",
@@ -44,7 +44,7 @@ class PostgreSQL:
         """Wait until it has recovered, too: it listens before that."""
         import psycopg
 
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 psycopg.connect(self.url(), connect_timeout=5).close()

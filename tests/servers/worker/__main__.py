@@ -33,7 +33,9 @@ from flask_securest.userstores.sqlalchemy import SQLAlchemyUserstore
 def make_store(url, prefix="securest:"):
     if url is None:
         return None
-    return RedisTokenstore(url, prefix=prefix) if url.startswith("redis") else SQLAlchemyTokenstore(url)
+    if url.startswith("redis"):
+        return RedisTokenstore(url, prefix=prefix, timeout=60)
+    return SQLAlchemyTokenstore(url, timeout=60)
 
 
 def make_cases(said):
