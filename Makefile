@@ -28,7 +28,7 @@ servers:  ## install the servers and libraries that the tests ask (Debian packag
 	.ci/install-servers $(PYTHON)
 
 test-container:  ## run all tests in a minimal Debian without servers (as root, with debootstrap)
-	AS="$(AS)" .ci/test-container
+	USERS="$(USERS)" .ci/test-container
 
 test-long: $(VENV)/.test  ## run what takes longer: the rules of more hierarchies, the tests in random order under load
 	.ci/test-long $(VENV)/bin/python
