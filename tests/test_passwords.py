@@ -1,6 +1,6 @@
+import importlib.metadata
 import subprocess
 import sys
-import types
 
 import pytest
 from helpers import FAST, show
@@ -321,7 +321,6 @@ class TestPasslibItself:
     def test_it_is_loaded_by_the_first_password_and_not_before(self):
         code = """
 import sys
-import types
 from flask import Flask
 from flask_restful import Api
 from flask_securest import SecuREST
@@ -345,8 +344,12 @@ print(sorted(before), sorted({"passlib", "argon2"} & set(sys.modules)))
         self, installed, told, monkeypatch, caplog
     ):
         """The one that came last is in force: with passlib 1.7.4 the right password is a 401 for hashes of bcrypt."""
-        found = [types.SimpleNamespace(name=name) for name in installed]
-        monkeypatch.setattr("importlib.metadata.distributions", lambda: iter(found))
+
+        def find(name):
+            if name not in installed:
+                raise importlib.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr("importlib.metadata.distribution", find)
         hashes._tell_of_two_passlibs.cache_clear()
         try:
             for _ in range(2):

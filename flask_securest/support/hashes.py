@@ -45,12 +45,20 @@ def find_two_passlibs() -> str | None:
     Who was installed last has written the files. With those of passlib 1.7.4 and a bcrypt of today the right password
     is a wrong one; and removing one of the two breaks the other.
     """
-    if not {"passlib", "libpass"} <= {str(each.name).lower() for each in importlib.metadata.distributions()}:
+    if not (_is_installed("passlib") and _is_installed("libpass")):
         return None
     return (
         "passlib and libpass are both installed, over the same files: pip uninstall passlib libpass, and then "
         "pip install libpass"
     )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def compare(context: CryptContext, password: str, stored: str) -> bool | None:
