@@ -8,6 +8,7 @@ from types import FunctionType
 
 from flask import Flask
 from flask_restful import Api, Resource
+from servers.redis import PATIENCE
 
 from flask_securest import SecuREST, User, current_identity, current_user
 from flask_securest.authentication_providers import (
@@ -163,4 +164,4 @@ def make_tokenstore(kind, request, tmp_path, **options):
         return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
     if kind == "PostgreSQL":
         return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
-    return RedisTokenstore(request.getfixturevalue("redis_server").new_url(), **{"timeout": 60, **options})
+    return RedisTokenstore(request.getfixturevalue("redis_server").new_url(), **{"timeout": PATIENCE, **options})

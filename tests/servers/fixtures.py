@@ -87,12 +87,12 @@ def directory(tmp_path_factory):
 @pytest.fixture
 def engine_of():
     """Return a function that makes an engine as an application would, and end them with the test."""
-    import sqlalchemy as sa
+    from .postgresql import make_engine
 
     engines = []
 
     def make(url, **options):
-        engines.append(sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), **options))
+        engines.append(make_engine(url, **options))
         return engines[-1]
 
     yield make

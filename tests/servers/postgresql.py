@@ -88,6 +88,13 @@ class PostgreSQL:
         return self.url(name)
 
 
+def make_engine(url, **options):
+    """Return an engine of SQLAlchemy, as an application would make it; of other databases, too."""
+    import sqlalchemy as sa
+
+    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), **options)
+
+
 @contextlib.contextmanager
 def postgresql():
     """Run a server until the end of the block. PostgreSQL does not run as root: then it is another user's."""

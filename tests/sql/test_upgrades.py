@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import sqlalchemy as sa
 from helpers import in_whole_seconds
-from servers.postgresql import PASSWORD
+from servers.postgresql import PASSWORD, make_engine
 
 from flask_securest import User
 from flask_securest.errors import BackendError
@@ -42,7 +42,7 @@ class OldRelease:
     """What the release before does to the database, in its own words: it knows no column ``origin``."""
 
     def __init__(self, url):
-        self.engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        self.engine = make_engine(url)
         self.table = sa.Table(
             "securest_sessions",
             sa.MetaData(),
@@ -169,7 +169,7 @@ def test_a_role_that_may_not_change_tables_goes_on_with_the_old_ones(postgresql_
 
 
 def test_keys_of_users_from_elsewhere_are_not_for_the_release_before(url):
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = make_engine(url)
     store = SQLAlchemyKeystore(url)
     store.create_schema()
     with engine.begin() as connection:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from helpers import FAST, basic, bearer, secured
 from passlib.hash import ldap_salted_sha1
-from servers.postgresql import PASSWORD
+from servers.postgresql import PASSWORD, make_engine
 from servers.slapd import LDAP3_WARNINGS, PEOPLE, READER, READER_PASSWORD, person, running_slapd
 
 from flask_securest import User
@@ -67,20 +67,16 @@ def store(request):
     return None if request.param == "stateless" else SimpleTokenstore()
 
 
-def engine_of(url):
-    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-
-
 def forget_marks(url):
     """Leave the table as the release before has made it."""
-    engine = engine_of(url)
+    engine = make_engine(url)
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE securest_users DROP COLUMN mark"))
     engine.dispose()
 
 
 def columns_of(url, table="securest_users"):
-    engine = engine_of(url)
+    engine = make_engine(url)
     try:
         return {column["name"] for column in sa.inspect(engine).get_columns(table)}
     finally:
@@ -163,7 +159,7 @@ class TestUsersInSQL:
         service = Service(users, hasher=NEWER)
         service.log_in()
         assert service.statuses(phone) == GOOD
-        engine = engine_of(url)
+        engine = make_engine(url)
         with engine.begin() as connection:
             statement = sa.text("UPDATE securest_users SET password = :hash WHERE username = 'ann'")
             connection.execute(statement, {"hash": NEWER.hash("new")})
@@ -209,7 +205,7 @@ class TestTablesOfTheReleaseBefore:
     def test_a_role_that_may_not_change_tables_goes_on_with_the_old_ones(self, postgresql_server, caplog):
         url = postgresql_server.new_database()
         self.make_old(url)
-        engine = engine_of(url)
+        engine = make_engine(url)
         with engine.begin() as connection:
             connection.execute(sa.text("DROP ROLE IF EXISTS marker"))
             connection.execute(sa.text(f"CREATE ROLE marker LOGIN PASSWORD '{PASSWORD}'"))

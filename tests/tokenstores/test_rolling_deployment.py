@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 import requests
 from helpers import FAST
+from servers.postgresql import make_engine
 from servers.workers import unpack_release_before, worker
 
 from flask_securest import User
@@ -64,7 +65,7 @@ def _add_users_as_before(deployment, users):
 
     store = SQLAlchemyUserstore(deployment.url)
     store.add_users([User(each["username"], each["password"], roles=["main"]) for each in users])
-    engine = sa.create_engine(deployment.url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = make_engine(deployment.url)
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE securest_users DROP COLUMN mark"))
     engine.dispose()
