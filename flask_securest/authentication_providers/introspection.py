@@ -9,26 +9,25 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from hashlib import blake2s
+from typing import Any
 
 from werkzeug.wrappers import Request
 
-from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
+from ..errors import BadCredentialsError, ExpiredCredentialsError
 from ..identity import Identity
 from ..models import User, limit_scopes, require_user
-from ..protocols.http.headers import format_challenge, read_authorization
-from ..protocols.introspection.answer import LAST_SECOND, Answer, Expected, Refusal, read_answer
-from ..protocols.introspection.cache import IntrospectionCache
+from ..protocols.claims import ClaimMapping, call_username
+from ..protocols.http.bearer import make_token_header
+from ..protocols.introspection.answer import LAST_SECOND, Answer, Refusal, make_expected, read_answer
+from ..protocols.introspection.cache import MAX_CACHE_SECONDS, IntrospectionCache
 from ..protocols.introspection.endpoint import IntrospectionEndpoint
-from ..protocols.jwt.claims import ClaimMapping
-from ..support.checks import require_list, require_name
+from ..protocols.token_rules import Required, Revoked, VerifyClaims, make_token_rules
+from ..support.checks import require_bool, require_callable, require_name
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
-
-#: For how long what the issuer has said of a token may be believed, at most: so long a revoked one goes on working.
-MAX_CACHE_SECONDS = 60
 
 # RFC 6750, section 2.1.
 _B64TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
@@ -49,6 +48,7 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
     :param username_claim: what in an answer is the name of the user; of several, the first that there is. Of a token
         that no user has asked for, issuers often say ``client_id`` alone: add it only where no client can be called
         like a user.
+    :param username: a function of the answer that returns the user's name, or ``None`` for nobody, instead
     :param roles_claim: what in an answer are the roles of a user who is in no userstore: the name of a claim, a dotted
         path such as ``"realm_access.roles"``, or a function of the answer
     :param audience: whom tokens must be for: one of these; an answer that does not say so is refused. ``None`` for
@@ -56,6 +56,12 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
     :param issuer: what answers must name as ``iss``; ``None`` for anything
     :param require_token_type: whether an answer must say that it is a bearer token. Many issuers answer questions about
         refresh tokens, too, and this may be all that tells them apart.
+    :param required_claims: what an answer must say: ``{"client_id": ["web", "app"]}``. Each is a value, a list of
+        allowed ones, or a function of the claim's value
+    :param verify_claims: a function of the answer that raises :class:`~flask_securest.errors.BadCredentialsError` for
+        those that it refuses
+    :param revoked: a function of the answer that returns whether the token was revoked, such as
+        :class:`~flask_securest.tokenstores.RevokedTokens`; it is asked with each request
     :param introspect_jwts: whether the issuer is asked about JWTs, too. Several refuse to answer that; and a token of
         another issuer would be shown to this one.
     :param leeway: how far the clocks of the issuer and of this machine may be apart, in seconds
@@ -67,6 +73,7 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
     :param max_answer_bytes: how long it may be
     :param ca_file: a PEM file with the authorities that issue the endpoint's certificate; ``None`` for the system's
     :param allow_http: ask without TLS where the URL says so: whoever listens reads tokens and the secret
+    :param scheme: the scheme of ``Authorization``, for clients that send ``Token ...``
     :param name: how the provider is called in rules, identities and logs
     :raises ConfigurationError: an argument that cannot be
     """
@@ -82,10 +89,14 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
         client_id: str,
         client_secret: str,
         username_claim: str | Iterable[str] = ("username", "sub"),
+        username: Callable[[Mapping[str, Any]], str | None] | None = None,
         roles_claim: ClaimMapping | None = None,
         audience: str | Iterable[str] | None = None,
         issuer: str | None = None,
         require_token_type: bool = True,
+        required_claims: Mapping[str, Required] | None = None,
+        verify_claims: VerifyClaims | None = None,
+        revoked: Revoked | None = None,
         introspect_jwts: bool = False,
         leeway: float = 60,
         cache_seconds: float = MAX_CACHE_SECONDS,
@@ -95,40 +106,36 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
         max_answer_bytes: int = 65_536,
         ca_file: str | os.PathLike[str] | None = None,
         allow_http: bool = False,
+        scheme: str = "Bearer",
         name: str = "introspection",
     ) -> None:
         self.name = require_name(name, "name of IntrospectionAuthenticator")
-        self.introspect_jwts = _require_bool(introspect_jwts, "introspect_jwts")
-        self._expected = Expected(
-            _require_names(username_claim, "username_claim"),
-            None if audience is None else _require_names(audience, "audience"),
-            None if issuer is None else require_name(issuer, "issuer"),
-            _require_bool(require_token_type, "require_token_type"),
-            roles_claim if roles_claim is None or callable(roles_claim) else require_name(roles_claim, "roles_claim"),
-            _require_seconds(leeway, "leeway"),
+        self.introspect_jwts = require_bool(introspect_jwts, "introspect_jwts")
+        self._token_header = make_token_header(scheme, None)
+        self._rules = make_token_rules(required_claims, verify_claims, revoked)
+        self._username = username
+        if username is not None:
+            require_callable(username, "username", "claims")
+        self._expected = make_expected(
+            username_claim, audience, issuer, require_token_type, roles_claim, leeway, self._rules
         )
         self._endpoint = IntrospectionEndpoint(
             url,
             client_id,
             client_secret,
             timeout=timeout,
-            max_bytes=_require_whole(max_answer_bytes, "max_answer_bytes"),
-            allow_http=_require_bool(allow_http, "allow_http"),
+            max_bytes=max_answer_bytes,
+            allow_http=allow_http,
             ca_file=ca_file,
         )
-        self._answers = IntrospectionCache(
-            _require_seconds(cache_seconds, "cache_seconds"),
-            _require_seconds(negative_cache_seconds, "negative_cache_seconds"),
-            _require_whole(cache_entries, "cache_entries"),
-            patience=2 * timeout,
-        )
+        self._answers = IntrospectionCache(cache_seconds, negative_cache_seconds, cache_entries, patience=2 * timeout)
         # Answers are kept under digests that nobody outside can foretell: whoever reads our memory reads no token, and
         # the time that a look-up takes tells nothing about one (CWE-208).
         self._secret = secrets.token_bytes(32)
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return whose token it is."""
-        token = read_authorization(request, "bearer")
+        token = self._token_header.read(request)
         if token is None:
             return None
         if not _B64TOKEN.fullmatch(token):
@@ -143,14 +150,16 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``Bearer realm="api", error="invalid_token"``."""
-        return format_challenge("Bearer", realm=realm, error=error)
+        return self._token_header.challenge(realm, error)
 
     def takes_bearer_token(self, token: bytes) -> bool:
         """Return whether the issuer is asked about such tokens: about JWTs only with ``introspect_jwts``."""
-        return self.introspect_jwts or not _JWT.fullmatch(token)
+        return self._token_header.is_bearer and (self.introspect_jwts or not _JWT.fullmatch(token))
 
     def _make_identity(self, answer: Answer, userstore: AbstractUserstore | None) -> Identity:
-        user = User(answer.username, roles=answer.roles) if userstore is None else userstore.get_user(answer.username)
+        self._rules.verify(answer.claims)
+        username = answer.username if self._username is None else call_username(self._username, answer.claims)
+        user = User(username, roles=answer.roles) if userstore is None else userstore.get_user(username)
         if user is None:
             raise BadCredentialsError("a token of a user that is gone")
         require_user(user)
@@ -164,28 +173,3 @@ class IntrospectionAuthenticator(AbstractAuthenticationProvider):
             expires_at=None if ends_at is None else datetime.fromtimestamp(ends_at, timezone.utc),
             claims=answer.claims,
         )
-
-
-def _require_names(names: str | Iterable[str], what: str) -> tuple[str, ...]:
-    listed = [names] if isinstance(names, str) else require_list(names, what)
-    if not listed:
-        raise ConfigurationError(f"{what} must not be empty")
-    return tuple(require_name(name, what) for name in listed)
-
-
-def _require_bool(value: object, what: str) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{what} must be True or False, not {value!r}")
-    return value
-
-
-def _require_seconds(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_CACHE_SECONDS:
-        raise ConfigurationError(f"{what} must be a number of seconds from 0 to {MAX_CACHE_SECONDS}, not {value!r}")
-    return value
-
-
-def _require_whole(value: object, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{what} must be a whole number of 1 or more, not {value!r}")
-    return value

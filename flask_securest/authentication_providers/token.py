@@ -18,7 +18,7 @@ from ..accounts.sources import Accounts
 from ..errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
 from ..identity import NO_CLAIMS, UNSET, Identity, Origin, Unset
 from ..models import UserModel, limit_scopes
-from ..protocols.http.headers import environ_key, format_challenge, read_authorization, read_header
+from ..protocols.http.bearer import make_token_header
 from ..protocols.jwt.format import is_jwt
 from ..protocols.signed_tokens import Claims, Signers
 from ..support.checks import require_list, require_name, require_seconds, require_type
@@ -54,6 +54,7 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
     :param fallback_secret_keys: former keys, which only verify: tokens signed with them are good until they expire
     :param expires_in_seconds: how long a token is good for, in whole seconds
     :param header: a header that carries the bare token, instead of ``Authorization: Bearer``
+    :param scheme: the scheme of ``Authorization``, for clients that send ``Token ...`` or ``JWT ...``
     :param store: where sessions are kept
     :param session_seconds: how long a session may be refreshed, in whole seconds
     :param max_sessions: how many sessions that can be refreshed an account may have: with one more, the oldest ends.
@@ -79,6 +80,7 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         fallback_secret_keys: Iterable[str | bytes] = (),
         expires_in_seconds: int = 600,
         header: str | None = None,
+        scheme: str = "Bearer",
         store: AbstractTokenstore | None = None,
         session_seconds: int = 30 * 24 * 3600,
         max_sessions: int | None = None,
@@ -90,10 +92,9 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
         self.expires_in_seconds = require_seconds(expires_in_seconds, "expires_in_seconds")
         self.session_seconds = require_seconds(session_seconds, "session_seconds")
         self.name = require_name(name, "name of TokenAuthenticator")
+        self._token_header = make_token_header(scheme, header)
         self.header = header
-        if header is not None:
-            environ_key(header)
-            self.credential_headers = (header,)
+        self.credential_headers = self._token_header.names
         if store is not None:
             require_type(store, AbstractTokenstore, "store")
         self.store = store
@@ -195,8 +196,7 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the user that the token was issued to."""
-        own = self.header
-        token = read_authorization(request, "bearer") if own is None else read_header(request, own)
+        token = self._token_header.read(request)
         if token is None:
             return None
         claims = self._signers.read(token)
@@ -221,13 +221,11 @@ class TokenAuthenticator(AbstractAuthenticationProvider):
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``Bearer realm="api", error="invalid_token"``, or ``Token realm="api", header="..."``."""
-        if self.header is not None:
-            return format_challenge("Token", realm=realm, header=self.header)
-        return format_challenge("Bearer", realm=realm, error=error)
+        return self._token_header.challenge(realm, error)
 
     def takes_bearer_token(self, token: bytes) -> bool:
         """Return whether a token may be meant to be one of ours: a JWT, such as the application's own, is not."""
-        return self.header is None and not is_jwt(token)
+        return self._token_header.is_bearer and not is_jwt(token)
 
     def _end_of(self, claims: Claims) -> datetime:
         """Return when a token ends.

@@ -87,6 +87,44 @@ def require_name(name: object, what: str) -> str:
     return name
 
 
+def require_names(names: object, what: str) -> tuple[str, ...]:
+    """Return one name, or several, as a tuple.
+
+    :param names: the argument
+    :param what: how the error calls it
+    :raises ConfigurationError: it is neither, or empty
+    """
+    listed = [names] if isinstance(names, str) else require_list(names, what)
+    if not listed:
+        raise ConfigurationError(f"{what} must not be empty")
+    return tuple(require_name(name, what) for name in listed)
+
+
+def require_bool(value: object, what: str) -> bool:
+    """Return ``value`` if it is ``True`` or ``False``: what is merely true may be ``"no"``.
+
+    :param value: the argument
+    :param what: how the error calls it
+    :raises ConfigurationError: it is not
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{what} must be True or False, not {value!r}")
+    return value
+
+
+def require_number(value: object, what: str, most: float) -> float:
+    """Return ``value`` if it is a number of seconds from 0 on.
+
+    :param value: the argument
+    :param what: how the error calls it
+    :param most: the most that it may be
+    :raises ConfigurationError: it is not
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise ConfigurationError(f"{what} must be a number of seconds from 0 to {most}, not {value!r}")
+    return value
+
+
 def require_seconds(seconds: object, what: str) -> int:
     """Return ``seconds`` if it is a whole number from 1 to a century.
 

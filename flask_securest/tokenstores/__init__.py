@@ -7,10 +7,12 @@ from ..support.lazily import load_lazily
 if TYPE_CHECKING:
     from .abstract import AbstractTokenstore
     from .models import Session
+    from .revoked import RevokedTokens
     from .simple import SimpleTokenstore
 
 __all__ = [
     "AbstractTokenstore",
+    "RevokedTokens",
     "Session",
     "SimpleTokenstore",
 ]
@@ -19,6 +21,7 @@ __getattr__, __dir__ = load_lazily(
     __name__,
     {
         "AbstractTokenstore": "abstract",
+        "RevokedTokens": "revoked",
         "Session": "models",
         "SimpleTokenstore": "simple",
     },

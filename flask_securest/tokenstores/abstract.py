@@ -105,6 +105,27 @@ class AbstractTokenstore(ABC):
         """
         raise ConfigurationError(f"a {type(self).__name__} cannot end all sessions of an origin: write its end_origin")
 
+    def revoke(self, token_id: str, until: datetime) -> None:
+        """Put a token of somebody else on the list of revoked ones. It must not drop off that list before its time.
+
+        Write it, and :meth:`is_revoked`, for :class:`~flask_securest.tokenstores.RevokedTokens`.
+
+        :param token_id: what stands for the token, in 64 digits and letters
+        :param until: when the token ends by itself, and may drop off the list; aware
+        :raises ConfigurationError: this store keeps no such list
+        :raises BackendError: the store cannot be written now
+        """
+        raise ConfigurationError(f"a {type(self).__name__} keeps no revoked tokens: write its revoke and is_revoked")
+
+    def is_revoked(self, token_id: str) -> bool:
+        """Return whether a token is on the list of revoked ones.
+
+        :param token_id: what stands for the token
+        :raises ConfigurationError: this store keeps no such list
+        :raises BackendError: the store cannot tell now; never ``False``, which lets the token in
+        """
+        raise ConfigurationError(f"a {type(self).__name__} keeps no revoked tokens: write its revoke and is_revoked")
+
     @abstractmethod
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used. It is called off the request's path, by another thread.

@@ -51,6 +51,7 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do ended = ended + red
 redis.call('DEL', KEYS[1])
 return ended
 """
+_REVOKE = "redis.call('SET', KEYS[1], 1); redis.call('EXPIREAT', KEYS[1], ARGV[1])"
 _RECORD = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'last_used_at', ARGV[1]) end"
 
 #: How many answers are waited for at once.
@@ -81,6 +82,7 @@ class RedisTokenstore(AbstractTokenstore):
             raise MissingDependencyError("RedisTokenstore", "redis")
         # A release that knew no origins must not find, list or end what belongs to another store's accounts.
         self._both = (KeySpace(prefix), KeySpace(f"{prefix}elsewhere:"))
+        self._revoked = f"{prefix}revoked:"
         self._timeout = timeout
         self._error = redis.RedisError
         self._broken, self._refused = redis.ConnectionError, redis.AuthenticationError
@@ -173,6 +175,15 @@ class RedisTokenstore(AbstractTokenstore):
         sessions = self._both[1].of("")
         lists = [each for known, each in self._find_lists() if known == origin]
         return sum(int(self._ask(partial(self._redis.eval, _END_ALL, 1, each, sessions))) for each in lists)
+
+    def revoke(self, token_id: str, until: datetime) -> None:
+        """Put a token of somebody else on the list of revoked ones."""
+        key, ends = f"{self._revoked}{token_id}", math.ceil(until.timestamp())
+        self._ask(lambda: self._redis.eval(_REVOKE, 1, key, ends))
+
+    def is_revoked(self, token_id: str) -> bool:
+        """Return whether a token is on the list of revoked ones."""
+        return bool(self._ask(lambda: self._redis.exists(f"{self._revoked}{token_id}")))
 
     def _find_lists(self) -> list[tuple[str, bytes]]:
         """Return the keys of the lists of sessions of accounts from elsewhere, with the origin of each."""

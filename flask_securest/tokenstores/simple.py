@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from ..errors import BackendError
 from ..identity import UNKNOWN_ORIGIN, Origin
 from ..support.checks import require_whole
 from .abstract import AbstractTokenstore
@@ -22,8 +23,8 @@ class SimpleTokenstore(AbstractTokenstore):
 
     No call takes longer because there are more sessions of others: none walks over all of them.
 
-    :param most_sessions: how many are kept. With one more, that ends which would be the next to expire: memory must
-        have a bound, whoever logs in how often (CWE-770).
+    :param most_sessions: how many are kept, and how many revoked tokens of others. With one more, that session ends
+        which would be the next to expire: memory must have a bound, whoever logs in how often (CWE-770).
     :raises ConfigurationError: it is no whole number from 1 on
     """
 
@@ -33,6 +34,7 @@ class SimpleTokenstore(AbstractTokenstore):
         self._of_accounts: dict[_Account, dict[str, None]] = {}
         #: When each expires, the next one first; of some, that have ended since.
         self._expiring: list[tuple[datetime, str]] = []
+        self._revoked: dict[str, datetime] = {}
         self._writing = threading.Lock()
 
     def get_session(self, session_id: str) -> Session | None:
@@ -93,6 +95,21 @@ class SimpleTokenstore(AbstractTokenstore):
         with self._writing:
             names = [username for known, username in self._of_accounts if known == origin]
         return sum(self.end_sessions(username, origin) for username in names)
+
+    def revoke(self, token_id: str, until: datetime) -> None:
+        """Put a token of somebody else on the list of revoked ones."""
+        with self._writing:
+            if len(self._revoked) >= self._most:
+                now = datetime.now(timezone.utc)
+                self._revoked = {known: end for known, end in self._revoked.items() if end > now}
+            if len(self._revoked) >= self._most and token_id not in self._revoked:
+                # Nothing may make room: what dropped off would be good again.
+                raise BackendError(f"there are {self._most} revoked tokens already, which is most_sessions")
+            self._revoked[token_id] = until
+
+    def is_revoked(self, token_id: str) -> bool:
+        """Return whether a token is on the list of revoked ones."""
+        return token_id in self._revoked
 
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""

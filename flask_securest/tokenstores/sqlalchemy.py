@@ -71,6 +71,14 @@ class SQLAlchemyTokenstore(SQLStore, AbstractTokenstore):
         """End all sessions of accounts of an origin."""
         return self._write(lambda connection: self._tables.end_origin(connection, origin))
 
+    def revoke(self, token_id: str, until: datetime) -> None:
+        """Put a token of somebody else on the list of revoked ones."""
+        self._write(lambda connection: self._tables.revoke(connection, token_id, until))
+
+    def is_revoked(self, token_id: str) -> bool:
+        """Return whether a token is on the list of revoked ones."""
+        return self._database.read(lambda connection: self._tables.is_revoked(connection, token_id))
+
     def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Write down when sessions were last used."""
         self._record_uses(uses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -48,6 +49,14 @@ _OWN = _make_table("securest_sessions")
 
 #: Those of other accounts. The release before must not find, list or end them: it would take them for their namesakes'.
 _ELSEWHERE = _make_table("securest_sessions_elsewhere")
+
+#: Tokens of others that were revoked.
+_REVOKED = sa.Table(
+    "securest_revoked_tokens",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("expires_at", sa.BigInteger, nullable=False, index=True),
+)
 
 #: The same as the release before has made it, without an origin.
 _OF_BEFORE = [column for column in _OWN.c if column.name != "origin"]
@@ -162,6 +171,18 @@ class SessionTable:
             if values:
                 used = table.update().where(table.c.id == sa.bindparam("key"))
                 connection.execute(used.values(last_used_at=sa.bindparam("at")), values)
+
+    def revoke(self, connection: Connection, token_id: str, until: datetime) -> None:
+        """Put a token of somebody else on the list, and throw away those that have ended by themselves."""
+        connection.execute(_REVOKED.delete().where((_REVOKED.c.expires_at <= _now()) | (_REVOKED.c.id == token_id)))
+        row = _REVOKED.insert().values(id=token_id, expires_at=int(until.timestamp()))
+        # Somebody else may just have put it there.
+        with contextlib.suppress(sa.exc.IntegrityError), connection.begin_nested():
+            connection.execute(row)
+
+    def is_revoked(self, connection: Connection, token_id: str) -> bool:
+        """Return whether a token is on the list: one indexed read."""
+        return connection.scalar(sa.select(_REVOKED.c.id).where(_REVOKED.c.id == token_id)) is not None
 
     def _tables(self, connection: Connection) -> list[sa.Table]:
         return [_OWN, _ELSEWHERE] if self._upgraded.seen(connection, again=True) else [_OWN]

@@ -239,7 +239,7 @@ CHEAP = {
     "a scope that is a number": token(scope=7),
     "a scope that is an object": token(scope={"admin": True}),
     "scopes in a list of lists": token(scp=[["admin"]]),
-    "an empty scope in a list": token(permissions=["read", ""]),
+    "a blank scope in a list": token(scp=["read", " "]),
     "an id that is a number": token(jti=7),
     "a client that is a list": token(azp=["x"]),
 }

@@ -56,24 +56,26 @@ def environ_key(header: str) -> str:
     return f"HTTP_{key}"
 
 
-def read_header(request: Request, header: str) -> bytes | None:
+def read_header(request: Request, header: str, most: int = MAX_CREDENTIALS_BYTES) -> bytes | None:
     """Return the bytes of a header as they were sent, or ``None`` if it is missing, empty or blank.
 
     :param request: the request
     :param header: its name
-    :raises BadCredentialsError: it is longer than :data:`MAX_CREDENTIALS_BYTES`, or no header a server can receive
+    :param most: how long it may be, in bytes
+    :raises BadCredentialsError: it is longer, or no header a server can receive
     """
     credentials: str | None = request.environ.get(environ_key(header))
-    return None if credentials is None else to_bytes(credentials)
+    return None if credentials is None else to_bytes(credentials, most)
 
 
-def read_authorization(request: Request, scheme: str) -> bytes | None:
+def read_authorization(request: Request, scheme: str, most: int = MAX_CREDENTIALS_BYTES) -> bytes | None:
     """Return the credentials that ``Authorization`` carries for a scheme, ``b""`` if there are none behind it.
 
     :param request: the request
     :param scheme: the scheme in lower case; it is compared without regard to case (RFC 9110, section 11.1)
+    :param most: how long they may be, in bytes
     :returns: ``None`` if there is no such header, or if it is for another scheme
-    :raises BadCredentialsError: it is for this scheme, and longer than :data:`MAX_CREDENTIALS_BYTES`
+    :raises BadCredentialsError: they are for this scheme, and longer
     """
     authorization: str | None = request.environ.get("HTTP_AUTHORIZATION")
     if authorization is None or authorization[: len(scheme)].lower() != scheme:
@@ -81,20 +83,21 @@ def read_authorization(request: Request, scheme: str) -> bytes | None:
     credentials = authorization[len(scheme) :]
     if credentials[:1] not in ("", " "):
         return None
-    return to_bytes(credentials.lstrip(" ")) or b""
+    return to_bytes(credentials.lstrip(" "), most) or b""
 
 
-def to_bytes(credentials: str) -> bytes | None:
+def to_bytes(credentials: str, most: int = MAX_CREDENTIALS_BYTES) -> bytes | None:
     """Return the bytes that a header's value in the environ stands for, or ``None`` if it is empty or blank.
 
     Credentials are compared as bytes: ``hmac.compare_digest`` raises TypeError for a ``str`` with one character beyond
     ASCII, a 500 that anybody could cause.
 
     :param credentials: the value
-    :raises BadCredentialsError: it is longer than :data:`MAX_CREDENTIALS_BYTES`, or no header a server can receive
+    :param most: how long it may be, in bytes
+    :raises BadCredentialsError: it is longer, or no header a server can receive
     """
     credentials = credentials.strip(" \t")
-    if len(credentials) > MAX_CREDENTIALS_BYTES:
+    if len(credentials) > most:
         raise BadCredentialsError(f"a header of {len(credentials)} bytes")
     try:
         return (credentials.encode() if credentials.isascii() else credentials.encode("latin-1")) or None

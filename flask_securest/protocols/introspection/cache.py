@@ -7,7 +7,14 @@ from collections.abc import Callable
 from time import monotonic, time
 
 from ...errors import BackendError
+from ...support.checks import require_number, require_whole
 from .answer import Answer, Refusal
+
+#: For how long what the issuer has said of a token may be believed, at most: so long a revoked one goes on working.
+MAX_CACHE_SECONDS = 60
+
+# So many answers are never meant.
+_MOST_ENTRIES = 10_000_000
 
 
 class _Flight:
@@ -32,12 +39,13 @@ class IntrospectionCache:
     :param refused_seconds: the same about one that is not
     :param most: how many of each are kept
     :param patience: for how long one thread waits for another, in seconds
+    :raises ConfigurationError: a number that cannot be
     """
 
     def __init__(self, seconds: float, refused_seconds: float, most: int, *, patience: float) -> None:
-        self._seconds = seconds
-        self._refused_seconds = refused_seconds
-        self._most = most
+        self._seconds = require_number(seconds, "cache_seconds", MAX_CACHE_SECONDS)
+        self._refused_seconds = require_number(refused_seconds, "negative_cache_seconds", MAX_CACHE_SECONDS)
+        self._most = require_whole(most, "cache_entries", 1, _MOST_ENTRIES)
         self._patience = patience
         self._lock = threading.Lock()
         # Apart: tokens that somebody makes up by the million must not drive out the good ones (CWE-770).

@@ -9,9 +9,12 @@ from time import monotonic
 from urllib.parse import quote_plus, urlencode
 
 from ...errors import BackendError, ConfigurationError
-from ...support.checks import require_name
+from ...support.checks import require_bool, require_name, require_whole
 from ..http.fetch import fetch, require_timeout, require_url
 from ..http.stream import make_tls_context
+
+# So long an answer is never meant.
+_MOST_BYTES = 16_777_216
 
 # How many requests the issuer gets at once, whatever is sent to us: everybody can make tokens up (CWE-406).
 _MOST_AT_ONCE = 8
@@ -50,8 +53,8 @@ class IntrospectionEndpoint:
             "Accept": "application/json",
         }
         self._timeout = require_timeout(timeout)
-        self._max_bytes = max_bytes
-        self._allow_http = allow_http
+        self._max_bytes = require_whole(max_bytes, "max_answer_bytes", 1, _MOST_BYTES)
+        self._allow_http = require_bool(allow_http, "allow_http")
         self._ca_file = ca_file
         self._slots = threading.BoundedSemaphore(_MOST_AT_ONCE)
         self._trials = threading.BoundedSemaphore(1)

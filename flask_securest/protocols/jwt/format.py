@@ -2,7 +2,8 @@
 
 A token is ``header.claims.signature`` in base64url without padding, for example ``eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOi...``;
 header and claims are JSON objects in UTF-8. It is read once, and here alone: where two readers differ, one of them
-checks what the other one does not use. Each token has exactly one spelling: a list of revoked ones cannot be got past.
+checks what the other one does not use. Of a signature by ECDSA (r, s) there is a second one, (r, n - s), which anybody
+can write down: two texts may be one token. Compare tokens by ``jti``, and not by their text.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 from typing import Any, NamedTuple, NoReturn
 
 from ...errors import BadCredentialsError
+from ..claims import drop_nulls
 
 # Three segments, none of them empty: an unsigned token (RFC 7519, section 6) has an empty third one.
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -45,7 +47,7 @@ def parse_token(token: bytes) -> UnverifiedToken:
     try:
         return UnverifiedToken(
             parse_object(decode_base64url(header)),
-            parse_object(decode_base64url(claims)),
+            drop_nulls(parse_object(decode_base64url(claims))),
             token[: -len(secret) - 1],
             decode_base64url(secret),
         )

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from ...errors import BadCredentialsError, ConfigurationError, ExpiredCredentialsError
-from ...support.checks import require_list, require_name
+from ...support.checks import require_name, require_names
 from .keys import name_algorithm, require_algorithms
 
 #: How far the clocks of the issuer and of this machine may be apart at most, in seconds.
@@ -62,23 +62,24 @@ class HeaderPolicy(NamedTuple):
 class ClaimsPolicy(NamedTuple):
     """Hold what the claims of a token must say.
 
-    :param issuer: its ``iss``; ``None`` for any
+    :param issuers: one of these is its ``iss``; ``None`` for any
     :param audiences: one of its ``aud``; ``None`` for any
     :param leeway: how far the issuer's clock may be ahead or behind, in seconds
     """
 
-    issuer: str | None
+    issuers: frozenset[str] | None
     audiences: frozenset[str] | None
     leeway: float
 
-    def check(self, claims: Mapping[str, Any]) -> datetime:
-        """Return when a token ends.
+    def check(self, claims: Mapping[str, Any]) -> tuple[str | None, datetime]:
+        """Return which of the issuers a token is of, ``None`` where any will do, and when it ends.
 
         :param claims: the claims of a token, verified or not
         :raises ExpiredCredentialsError: it has ended
         :raises BadCredentialsError: it is not of this issuer, for this audience, for now
         """
-        if self.issuer is not None and claims.get("iss") != self.issuer:
+        issuer = None if self.issuers is None else claims.get("iss")
+        if self.issuers is not None and not (isinstance(issuer, str) and issuer in self.issuers):
             raise BadCredentialsError("a JWT of another issuer (iss)")
         if self.audiences is not None and self.audiences.isdisjoint(_read_audiences(claims)):
             raise BadCredentialsError("a JWT for another audience (aud)")
@@ -92,7 +93,7 @@ class ClaimsPolicy(NamedTuple):
         ends = min(expires + self.leeway, _LAST_SECOND)
         if ends <= now:
             raise ExpiredCredentialsError("a JWT that has expired")
-        return datetime.fromtimestamp(ends, timezone.utc)
+        return issuer, datetime.fromtimestamp(ends, timezone.utc)
 
 
 def normalise_type(value: object) -> str:
@@ -122,18 +123,23 @@ def make_header_policy(algorithms: object, token_type: object) -> HeaderPolicy:
 
 
 def make_claims_policy(
-    issuer: object, audience: object, leeway: object, *, allow_any_issuer: object, allow_any_audience: object
+    issuers: tuple[str, ...] | None,
+    audience: object,
+    leeway: object,
+    *,
+    allow_any_issuer: object,
+    allow_any_audience: object,
 ) -> ClaimsPolicy:
     """Return what claims must say.
 
-    :param issuer: the issuer
+    :param issuers: the issuers; ``None`` for any
     :param audience: one name of this API, or several
     :param leeway: in seconds
-    :param allow_any_issuer: must be said where ``issuer`` is ``None``, and only there
+    :param allow_any_issuer: must be said where ``issuers`` is ``None``, and only there
     :param allow_any_audience: must be said where ``audience`` is ``None``, and only there
     :raises ConfigurationError: an argument that is none of these
     """
-    for what, value, waived in (("issuer", issuer, allow_any_issuer), ("audience", audience, allow_any_audience)):
+    for what, value, waived in (("issuer", issuers, allow_any_issuer), ("audience", audience, allow_any_audience)):
         # Silence must not be a waiver: an empty setting would let in the tokens of everybody (RFC 8725, 3.8, 3.9).
         if (value is None) is not waived:
             raise ConfigurationError(
@@ -143,23 +149,10 @@ def make_claims_policy(
     if isinstance(leeway, bool) or not isinstance(leeway, (int, float)) or not 0 <= leeway <= MAX_LEEWAY_SECONDS:
         raise ConfigurationError(f"leeway must be from 0 to {MAX_LEEWAY_SECONDS} seconds, not {leeway!r}")
     return ClaimsPolicy(
-        None if issuer is None else require_name(issuer, "issuer"),
+        None if issuers is None else frozenset(issuers),
         None if audience is None else frozenset(require_names(audience, "audience")),
         leeway,
     )
-
-
-def require_names(names: object, what: str) -> tuple[str, ...]:
-    """Return one name, or several, as a tuple.
-
-    :param names: the argument
-    :param what: how the error calls it
-    :raises ConfigurationError: it is neither, or empty
-    """
-    listed = [names] if isinstance(names, str) else require_list(names, what)
-    if not listed:
-        raise ConfigurationError(f"{what} must not be empty")
-    return tuple(require_name(name, what) for name in listed)
 
 
 def _read_audiences(claims: Mapping[str, Any]) -> list[str]:
@@ -172,9 +165,9 @@ def _read_audiences(claims: Mapping[str, Any]) -> list[str]:
 
 def _read_time(claims: Mapping[str, Any], name: str) -> float | None:
     """Return a time in seconds since 1970 (RFC 7519, section 2: a number, not necessarily a whole one)."""
-    if name not in claims:
+    seconds = claims.get(name)
+    if seconds is None:
         return None
-    seconds = claims[name]
     if type(seconds) not in (int, float) or not 0 <= seconds <= _LAST_SECOND or not math.isfinite(seconds):
         raise BadCredentialsError(f"a JWT whose {name} is no time")
     return float(seconds)
