@@ -20,6 +20,7 @@ from ..keystores.abstract import AbstractKeystore
 from ..keystores.format import digest_of, find_key_id
 from ..keystores.models import ApiKey, KeyUse
 from ..models import User, UserModel, limit_scopes
+from ..protocols.http.bearer import TokenHeader, make_token_header
 from ..protocols.http.headers import MAX_CREDENTIALS_BYTES, environ_key, format_challenge, to_bytes
 from ..support.checks import require_name, require_type
 from ..support.uses import UseRecorder
@@ -34,6 +35,8 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
     while an old one is replaced.
 
     :param header: the header that carries the key
+    :param scheme: with ``header="Authorization"``, what stands before the key: ``"Token"`` for clients of Django REST
+        framework, which send ``Authorization: Token 9944b09...``
     :param keystore: where keys are that can be issued, rotated and revoked while the application runs
     :param name: how the provider is called in rules, identities and logs
     :raises ConfigurationError: what is no header name, or no keystore
@@ -42,10 +45,20 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
     looks_up_accounts = True
 
     def __init__(
-        self, header: str = "X-API-Key", *, keystore: AbstractKeystore | None = None, name: str = "api-key"
+        self,
+        header: str = "X-API-Key",
+        *,
+        keystore: AbstractKeystore | None = None,
+        scheme: str | None = None,
+        name: str = "api-key",
     ) -> None:
         self.name = require_name(name, "name of HeaderApiKeyAuthenticator")
         self.header = header
+        self._authorization: TokenHeader | None = None
+        if scheme is not None:
+            if header != "Authorization":
+                raise ConfigurationError(f"scheme={scheme!r} needs header='Authorization', and header is {header!r}")
+            self._authorization = make_token_header(scheme, None)
         self.credential_headers = (header,)
         self._environ_key = environ_key(header)
         if keystore is not None:
@@ -98,8 +111,11 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:
         """Return the client that the key belongs to."""
-        secret = request.environ.get(self._environ_key)
-        api_key = None if secret is None else to_bytes(secret)
+        if self._authorization is not None:
+            api_key = self._authorization.read(request)
+        else:
+            secret = request.environ.get(self._environ_key)
+            api_key = None if secret is None else to_bytes(secret)
         if api_key is None:
             return None
         digest = blake2s(self._secret + api_key).digest()
@@ -129,6 +145,8 @@ class HeaderApiKeyAuthenticator(AbstractAuthenticationProvider):
 
     def challenge(self, realm: str, error: str | None = None) -> str:
         """Return for example ``ApiKey realm="api", header="X-API-Key"``."""
+        if self._authorization is not None:
+            return self._authorization.challenge(realm)
         return format_challenge("ApiKey", realm=realm, header=self.header)
 
     def _find_in_keystore(

@@ -42,8 +42,9 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
     :param keytab: the file with its keys; it may be replaced while the application runs
     :param realms: whose principals are let in; by default the realm that stands in ``principal``
     :param user_of_principal: the names of users by principals (``{"alice/admin@EXAMPLE.ORG": "root"}``), or a function
-        that returns the name of a principal's user, or ``None``. By default ``alice@EXAMPLE.ORG`` is ``alice``, of
-        whichever of the realms, and principals with an instance (``alice/admin``, ``host/web1``) are nobody
+        that returns the name of a principal's user, or ``None``. By default ``alice@EXAMPLE.ORG`` is ``alice``, and
+        principals with an instance (``alice/admin``, ``host/web1``) are nobody. With several realms and a userstore it
+        must be given: two realms may both know an ``alice``
     :param channel_bindings: a function that returns what the token of this request must be bound to (RFC 5056), such as
         ``b"tls-server-end-point:..."`` (RFC 5929), so that it is good on no other connection; or ``None``
     :param name: how the provider is called in rules, identities and logs
@@ -89,7 +90,13 @@ class KerberosAuthenticator(AbstractAuthenticationProvider):
         self._acceptor = Acceptor(principal, self.keytab)
 
     def check_configuration(self, userstore: AbstractUserstore | None) -> None:
-        """Raise where the keytab cannot be used."""
+        """Raise where the keytab cannot be used, or where several realms vouch for the users of one userstore."""
+        if userstore is not None and len(self.realms) > 1 and self._user_of_principal is None:
+            # The alice of one realm would get the rights of the alice of another one (CWE-287).
+            raise ConfigurationError(
+                f"the provider {self.name!r} has several realms and a userstore, and each may know an alice: give "
+                "KerberosAuthenticator(user_of_principal=...), which tells alice@ONE from alice@OTHER"
+            )
         self._acceptor.check()
 
     def authenticate(self, request: Request, userstore: AbstractUserstore | None) -> Identity | None:

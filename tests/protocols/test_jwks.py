@@ -293,7 +293,7 @@ def test_a_storm_of_unknown_keys_costs_at_most_two_fetches(server):
     assert server.counts["/jwks"] <= 2
     assert answer_to(provider, good) is Answer.VERIFIED
     assert server.counts["/jwks"] <= 2
-    assert len(provider._keys._missing) <= 1000
+    assert len(next(iter(provider._keys.values()))._missing) <= 1000
 
 
 def test_what_is_remembered_of_unknown_keys_is_bounded(server, clock):
@@ -301,7 +301,7 @@ def test_what_is_remembered_of_unknown_keys_is_bounded(server, clock):
     for i in range(1100):
         clock.ahead += 31
         answer_to(provider, token(kid=f"made-up-{i}", iat=None))
-    assert len(provider._keys._missing) <= 1000
+    assert len(next(iter(provider._keys.values()))._missing) <= 1000
 
 
 def test_a_key_that_is_missing_is_not_asked_for_again_before_some_time(server, clock):
@@ -376,7 +376,7 @@ def test_keys_are_fetched_anew_in_good_time(server, clock, cache_control, second
 def test_a_key_that_the_issuer_withdraws_stops_with_the_next_fetch(server, clock):
     provider = provider_for(server)
     assert answer_to(provider, token()) is Answer.VERIFIED
-    server.answer_json("/jwks", jwks())
+    server.answer_json("/jwks", jwks(jwk(OTHER_RSA, kid="two")))
     clock.ahead += 600
     assert answer_to(provider, token()) is Answer.WRONG_CREDENTIALS
 

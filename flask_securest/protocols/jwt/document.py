@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ...errors import BackendError, ConfigurationError
 from ..http.fetch import Fetched, fetch_with_headers, require_timeout, require_url
 from ..http.stream import make_tls_context
-from .format import parse_object
+from .format import parse_key_document, parse_object
 from .jwk import read_key_set
 from .keys import KeySet
 
@@ -85,7 +85,11 @@ class KeyDocument:
         url = self._url or self._discover(deadline)
         try:
             fetched = self._fetch(url, deadline)
-            return read_key_set(parse_object(fetched.body), self._algorithms), _read_lifetime(fetched.headers)
+            keys = read_key_set(parse_key_document(fetched.body), self._algorithms)
+            if keys.keys:
+                return keys, _read_lifetime(fetched.headers)
+            # A faulty issuer must not take back keys that are good: each good token would be a 401, and thrown away.
+            problem = f"it has no key that is for {', '.join(sorted(self._algorithms))}; the log says why"
         except BackendError:
             self._discovered = None  # the keys may have moved
             raise

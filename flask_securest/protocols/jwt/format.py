@@ -93,19 +93,35 @@ def parse_object(data: bytes) -> dict[str, Any]:
     :param data: bytes from outside
     :raises ValueError: it is none; the message says why, in our own words
     """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError("bytes that are not UTF-8") from None
-    try:
-        parsed = _DECODER.decode(text)
-        if "\\u" in text:
+    parsed = _parse(data, _DECODER)
+    if b"\\u" in data:
+        try:
             # Half a surrogate pair is no text: whatever writes it to a database or a log would fail, with a 500.
             json.dumps(parsed, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("JSON with half a surrogate pair") from None
+    return parsed
+
+
+def parse_key_document(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that a document with keys (JWKS) is.
+
+    What is wrong within one key spoils that one alone (RFC 7517, sections 4 and 5): an object with two members of one
+    name is read as ``None``.
+
+    :param data: bytes from outside
+    :raises ValueError: it is none; the message says why, in our own words
+    """
+    return _parse(data, _KEY_DECODER)
+
+
+def _parse(data: bytes, decoder: json.JSONDecoder) -> dict[str, Any]:
+    try:
+        parsed = decoder.decode(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("bytes that are not UTF-8") from None
     except _StrictnessError as error:
         raise ValueError(str(error)) from None
-    except UnicodeEncodeError:
-        raise ValueError("JSON with half a surrogate pair") from None
     except (ValueError, RecursionError):
         raise ValueError("what is no JSON") from None
     if not isinstance(parsed, dict):
@@ -124,6 +140,11 @@ def _read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _read_members_of_key(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else None
+
+
 def _read_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
@@ -138,3 +159,4 @@ def _refuse_constant(text: str) -> NoReturn:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_read_members, parse_float=_read_float, parse_constant=_refuse_constant, strict=True
 )
+_KEY_DECODER = json.JSONDecoder(object_pairs_hook=_read_members_of_key, parse_constant=_refuse_constant, strict=True)

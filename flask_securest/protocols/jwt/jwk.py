@@ -6,7 +6,9 @@ A JWK is for example ``{"kty": "EC", "crv": "P-256", "x": "f83OJ3...", "y": "x_F
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from functools import lru_cache
+from math import gcd
+from typing import Any
 
 from ...errors import ConfigurationError
 from ...support.checks import require_list
@@ -35,13 +37,12 @@ def read_key_set(document: Mapping[str, Any], algorithms: Collection[str]) -> Ke
     entries = document.get("keys")
     if not isinstance(entries, list):
         raise ValueError('a JWKS must have a list of "keys"')
-    # One that stands there twice is one.
-    found: dict[tuple[Any, ...], Key] = {}
+    found: list[Key] = []
     for entry in entries:
         problem = _add_key(found, entry, algorithms)
         if problem is not None:
             _log.info("a key of a JWKS is passed over: %s", problem)
-    return KeySet(found.values())
+    return KeySet(found)
 
 
 def read_jwk(entry: object, algorithms: Collection[str]) -> Key:
@@ -72,14 +73,12 @@ def read_jwk(entry: object, algorithms: Collection[str]) -> Key:
     return Key(key_id, _require_length(loaded, fitting) if key_type == "oct" else fitting, loaded)
 
 
-def _add_key(found: dict[tuple[Any, ...], Key], entry: object, algorithms: Collection[str]) -> str | None:
+def _add_key(found: list[Key], entry: object, algorithms: Collection[str]) -> str | None:
     """Add the key of a JWK to those that were found, or return why it is passed over."""
     try:
-        key = read_jwk(entry, algorithms)
+        found.append(read_jwk(entry, algorithms))
     except ValueError as error:
         return str(error)
-    parameters = cast(Mapping[str, Any], entry)
-    found[(key.key_id, key.algorithms, *(parameters[name] for name in _PARAMETERS[parameters["kty"]]))] = key
     return None
 
 
@@ -154,7 +153,7 @@ def _read_pem(text: bytes, algorithms: Collection[str]) -> Key:
     fitting = frozenset(name for name in algorithms if ALGORITHMS[name][1:3] == _describe(loaded))
     if not fitting:
         raise ValueError(f"it is not for {', '.join(sorted(algorithms))}")
-    return Key(None, fitting, _require_size(loaded))
+    return Key(None, fitting, _require_safe(loaded))
 
 
 def _describe(loaded: Any) -> tuple[str | None, str | None]:
@@ -200,19 +199,38 @@ def _load(parameters: dict[str, str]) -> Any:
         loaded = None
     if loaded is None:
         raise ValueError("it is broken")
-    return _require_size(loaded)
+    return _require_safe(loaded)
 
 
-def _require_size(loaded: Any) -> Any:
-    """Return a public key if it is neither too short to be safe, nor so long that it takes seconds to compute with.
+def _require_safe(loaded: Any) -> Any:
+    """Return a public key if it is safe: neither too short, nor so long that it takes seconds to compute with.
 
     :raises ValueError: it is
     """
-    if _describe(loaded)[0] == "RSA" and not _FEWEST_RSA_BITS <= loaded.key_size <= _MOST_RSA_BITS:
+    if _describe(loaded)[0] != "RSA":
+        return loaded
+    if not _FEWEST_RSA_BITS <= loaded.key_size <= _MOST_RSA_BITS:
         raise ValueError(
             f"it has {loaded.key_size} bits, and RSA keys must have from {_FEWEST_RSA_BITS} to {_MOST_RSA_BITS}"
         )
+    if _is_of_infineon(loaded.public_numbers().n):
+        raise ValueError("its private key can be computed from it (ROCA, CVE-2017-15361)")
     return loaded
+
+
+def _is_of_infineon(modulus: int) -> bool:
+    """Return whether a modulus is one of Infineon's library, whose primes are powers of 65537 modulo many small primes.
+
+    Anybody can find the factors of such a key (Nemec et al., "The Return of Coppersmith's Attack", CCS 2017, section
+    2.2). One of 2**27 other keys looks like that, too.
+    """
+    return all(modulus % prime in powers for prime, powers in _powers_of_65537())
+
+
+@lru_cache(maxsize=1)
+def _powers_of_65537() -> list[tuple[int, set[int]]]:
+    primes = [number for number in range(3, 168) if all(gcd(number, each) == 1 for each in range(2, number))]
+    return [(prime, {pow(65537, power, prime) for power in range(prime)}) for prime in primes]
 
 
 def _require_length(secret: bytes, algorithms: frozenset[str]) -> frozenset[str]:

@@ -5,6 +5,7 @@ A key comes from the application or from the issuer, and never from a token: a t
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 }
 
 
+# Algorithms that encrypt (RFC 7518, section 4.1).
+_ENCRYPTS = re.compile(r"dir|RSA1_5|RSA-OAEP.*|A\d+(?:GCM)?KW|ECDH-ES.*|PBES2-.*")
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Key:
     """Hold a key, and the algorithms that it may be used with. It has no ``repr`` that shows a secret.
@@ -59,6 +64,14 @@ class Key:
 
     def __repr__(self) -> str:
         return f"Key({self.key_id!r}, {sorted(self.algorithms)!r})"
+
+    @property
+    def numbers(self) -> Any:
+        """Return what makes it this key, however it is written down: the numbers of a public one, or the secret."""
+        find_numbers = getattr(self.material, "public_numbers", None) or getattr(
+            self.material, "public_bytes_raw", None
+        )
+        return self.material if find_numbers is None else find_numbers()
 
     def verify(self, algorithm: str, signed: bytes, secret: bytes) -> bool:
         """Return whether ``secret`` is this key's for ``signed``.
@@ -92,7 +105,8 @@ class KeySource(ABC):
 class KeySet(KeySource):
     """Hold keys that do not change.
 
-    :param keys: the keys. Of two that a token could mean, neither is ever taken.
+    :param keys: the keys. Of two that a token could mean, neither is ever taken. One that is there twice, under two
+        names or for other algorithms, is one key.
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
@@ -101,7 +115,9 @@ class KeySet(KeySource):
         for key in self.keys:
             for algorithm in key.algorithms:
                 for name in {(key.key_id, algorithm), (None, algorithm)}:
-                    self._found[name] = None if name in self._found else key
+                    other = self._found.setdefault(name, key)
+                    if other is not None and other.numbers != key.numbers:
+                        self._found[name] = None
         for (key_id, algorithm), found in self._found.items():
             if found is None and key_id is not None:
                 _log.warning("two keys are called %r, for %s: neither is used", key_id, algorithm)
@@ -166,6 +182,15 @@ def require_algorithms(names: object) -> frozenset[str]:
     """
     listed = require_list(names, "algorithms")
     chosen = frozenset(name_algorithm(name) or "" for name in listed)
+    for name in (name for name in listed if isinstance(name, str)):
+        # What issuers really use, and is left out here: the error says so, and the way out.
+        if name in ("ES256K", "Ed448"):
+            other = "ES256" if name == "ES256K" else "Ed25519"
+            raise ConfigurationError(f"algorithms must not have {name!r}, which is left out: sign with {other}")
+        if _ENCRYPTS.fullmatch(name):
+            raise ConfigurationError(
+                f"algorithms must not have {name!r}, which encrypts (JWE): have the issuer sign tokens only"
+            )
     if not chosen or "" in chosen:
         known = ", ".join(ALGORITHMS)
         raise ConfigurationError(f"algorithms must be a list of some of {known}; it is {listed!r}")
