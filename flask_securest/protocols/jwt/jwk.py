@@ -38,11 +38,26 @@ def read_key_set(document: Mapping[str, Any], algorithms: Collection[str]) -> Ke
     if not isinstance(entries, list):
         raise ValueError('a JWKS must have a list of "keys"')
     found: list[Key] = []
+    broken: list[tuple[str, str]] = []
     for entry in entries:
-        problem = _add_key(found, entry, algorithms)
-        if problem is not None:
-            _log.info("a key of a JWKS is passed over: %s", problem)
-    return KeySet(found)
+        try:
+            found.append(read_jwk(entry, algorithms))
+            continue
+        except _BrokenKeyError as error:
+            broken += error.names
+            problem = str(error)
+        except ValueError as error:
+            problem = str(error)
+        _log.info("a key of a JWKS is passed over: %s", problem)
+    return KeySet(found, broken)
+
+
+class _BrokenKeyError(ValueError):
+    """Say that a key cannot be used that is for signatures of ours, and under which names a token could mean it."""
+
+    def __init__(self, problem: str, key_id: str | None, fitting: Collection[str]) -> None:
+        super().__init__(problem)
+        self.names = [] if key_id is None else [(key_id, algorithm) for algorithm in fitting]
 
 
 def read_jwk(entry: object, algorithms: Collection[str]) -> Key:
@@ -69,17 +84,11 @@ def read_jwk(entry: object, algorithms: Collection[str]) -> Key:
         # Whoever can read it can sign with it.
         raise ValueError("it is a private key")
     fitting = _fit(entry, algorithms)
-    loaded = _load({"kty": key_type, **parameters})
-    return Key(key_id, _require_length(loaded, fitting) if key_type == "oct" else fitting, loaded)
-
-
-def _add_key(found: list[Key], entry: object, algorithms: Collection[str]) -> str | None:
-    """Add the key of a JWK to those that were found, or return why it is passed over."""
     try:
-        found.append(read_jwk(entry, algorithms))
+        loaded = _load({"kty": key_type, **parameters})
+        return Key(key_id, _require_length(loaded, fitting) if key_type == "oct" else fitting, loaded)
     except ValueError as error:
-        return str(error)
-    return None
+        raise _BrokenKeyError(str(error), key_id, fitting) from None
 
 
 def require_key(key: object, algorithms: Collection[str]) -> KeySource:

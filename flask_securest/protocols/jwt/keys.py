@@ -107,9 +107,10 @@ class KeySet(KeySource):
 
     :param keys: the keys. Of two that a token could mean, neither is ever taken. One that is there twice, under two
         names or for other algorithms, is one key.
+    :param broken: names, and algorithms, of keys that were passed over: of two that a token could mean, one is gone
     """
 
-    def __init__(self, keys: Iterable[Key]) -> None:
+    def __init__(self, keys: Iterable[Key], broken: Iterable[tuple[str, str]] = ()) -> None:
         self.keys = tuple(keys)
         self._found: dict[tuple[str | None, str], Key | None] = {}
         for key in self.keys:
@@ -118,6 +119,7 @@ class KeySet(KeySource):
                     other = self._found.setdefault(name, key)
                     if other is not None and other.numbers != key.numbers:
                         self._found[name] = None
+        self._found.update({name: None for name in broken if name in self._found})
         for (key_id, algorithm), found in self._found.items():
             if found is None and key_id is not None:
                 _log.warning("two keys are called %r, for %s: neither is used", key_id, algorithm)
