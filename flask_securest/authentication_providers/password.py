@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from unicodedata import normalize
 
 from werkzeug.wrappers import Request
 
@@ -63,9 +64,7 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         username, password = _decode(credentials)
         if isinstance(store, AbstractVerifyingUserstore):
             return _verify_in_store(store, username, password)
-        user = store.get_user(username)
-        if user is not None:
-            require_user(user)
+        user = _find_user(store, username)
         # Always hash, whether or not there is such a user, and before anybody looks at the account's status: the time
         # of the answer must not tell which accounts exist, or are disabled (CWE-208; CVE-2026-22746).
         if not self._verify(password, user):
@@ -81,10 +80,10 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         return format_challenge("Basic", realm=realm, charset="UTF-8")
 
     def account_of(self, request: Request) -> str | None:
-        """Return the name in Basic credentials; ``None`` where there are none, or malformed ones."""
+        """Return the name in Basic credentials, in the form NFC; ``None`` where there are none, or malformed ones."""
         try:
             credentials = read_authorization(request, "basic")
-            return None if credentials is None else _decode(credentials)[0]
+            return None if credentials is None else normalize("NFC", _decode(credentials)[0])
         except BadCredentialsError:
             return None
 
@@ -139,6 +138,22 @@ class PasswordAuthenticator(AbstractAuthenticationProvider):
         return require_user(now)
 
 
+def _spellings(username: str) -> list[str]:
+    """Return what a name is looked up by: its form NFC (RFC 7617, section 2.1), and the form that was sent.
+
+    Some clients write the ü of Jürgen as one character, and some as two. The former comes first, in any case: which of
+    two accounts is meant must not depend on the client.
+    """
+    normal = normalize("NFC", username)
+    return [username] if normal == username else [normal, username]
+
+
+def _find_user(store: AbstractUserstore, username: str) -> UserModel | None:
+    found = (store.get_user(each) for each in _spellings(username))
+    user = next((user for user in found if user is not None), None)
+    return None if user is None else require_user(user)
+
+
 def _verify_in_store(store: AbstractVerifyingUserstore, username: str, password: str) -> UserModel:
     """Return the user, for whom the store has checked the password itself.
 
@@ -147,7 +162,8 @@ def _verify_in_store(store: AbstractVerifyingUserstore, username: str, password:
     if len(password.encode()) > MAX_PASSWORD_BYTES:
         raise BadCredentialsError("a password that is longer than any", account=username)
     try:
-        user = store.verify_password(username, password)
+        verified = (store.verify_password(each, password) for each in _spellings(username))
+        user = next((user for user in verified if user is not None), None)
     except AuthenticationError as error:
         # A store that says more than no, such as of a locked account, need not say whose it is.
         error.account = username if error.account is None else error.account

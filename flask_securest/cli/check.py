@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unicodedata import normalize
 
 from ..authentication_providers.abstract import AbstractAuthenticationProvider
 from ..authentication_providers.token import TokenAuthenticator
 from ..enforcement.guard import ApiGuard
-from ..errors import BackendError
+from ..errors import BackendError, ConfigurationError
 from ..inspection.census import take_census
 from ..keystores.simple import SimpleKeystore
 from ..support.hashes import find_two_passlibs
 from ..support.logs import message_of
 from ..tokenstores.abstract import AbstractTokenstore
 from ..tokenstores.simple import SimpleTokenstore
+from ..userstores.abstract import AbstractUserstore
 from .stores import all_guards, providers_of
 from .tokenstores import find_lost_origins
 
@@ -33,6 +35,7 @@ def find_faults() -> Iterator[Finding]:
         providers = {id(provider): (name, provider) for name, provider in providers_of(guard)}
         for name, provider in providers.values():
             yield from _check_provider(name, provider)
+    yield from _check_names()
     yield from _check_origins()
     yield from _check_passlib()
 
@@ -64,6 +67,29 @@ def _check_provider(name: str, provider: AbstractAuthenticationProvider) -> Iter
             yield "warning", f"the sessions of {name!r} are in the memory of one process: several workers need a store"
     if isinstance(getattr(provider, "keystore", None), SimpleKeystore):
         yield "warning", f"the keys of {name!r} are in the memory of one process, and gone when it ends"
+
+
+def _check_names() -> Iterator[Finding]:
+    """Look for accounts that only the second of several ways to write a name would find."""
+    stores = {
+        id(store): store
+        for guard in all_guards()
+        for store in (guard.settings.userstore, *(getattr(each, "userstore", None) for _, each in providers_of(guard)))
+        if isinstance(store, AbstractUserstore)
+    }
+    for store in stores.values():
+        names: dict[str, set[str]] = {}
+        try:
+            for user in store.list_users():
+                if not user.username.isascii():
+                    names.setdefault(normalize("NFC", user.username), set()).add(user.username)
+        except (BackendError, ConfigurationError, NotImplementedError):
+            continue  # told above; or it cannot list them
+        for together in names.values():
+            if len(together) > 1:
+                told = f"the {type(store).__name__} has accounts whose names are one in the form NFC: "
+                told += " and ".join(sorted(map(ascii, together)))
+                yield "warning", f"{told}; with a password, only the one in that form can log in"
 
 
 def _check_origins() -> Iterator[Finding]:

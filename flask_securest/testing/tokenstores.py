@@ -159,6 +159,17 @@ class TokenstoreContract(ABC):
         assert found is not None
         assert found.last_used_at == now
 
+    def test_a_revoked_token_is_so_for_everybody_and_others_are_not(self) -> None:
+        store = self.make_tokenstore()
+        if type(store).revoke is AbstractTokenstore.revoke:
+            return  # it keeps no such list, and says so
+        ends = _now() + timedelta(hours=1)
+        for _ in range(2):  # whoever revokes it a second time is not refused
+            store.revoke("a" * 64, ends)
+        store.revoke("b" * 64, datetime(9999, 12, 31, tzinfo=timezone.utc))
+        other = self.open_again(store)
+        assert [other.is_revoked(each * 64) for each in "abAc*"] == [True, True, False, False, False]
+
     def test_no_digest_shows_in_a_repr(self) -> None:
         store = self.make_tokenstore()
         session = self.make_session(refresh_digest=b"planted-digest-of-32-bytes-exact", password_mark="planted-mark")
