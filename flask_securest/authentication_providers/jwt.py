@@ -51,7 +51,7 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
     :param key: a shared secret (HS...), or a public key in PEM or as a JWK mapping
     :param jwks: a JWKS document, as a mapping
     :param jwks_url: where the issuer publishes its JWKS. With several issuers this, ``jwks`` or ``key`` is a mapping of
-        each issuer to its own
+        each issuer to its own; with ``tenants``, ``jwks_url`` may have ``{tenantid}``, too
     :param discovery: ask the issuer where that is (``ISSUER/.well-known/openid-configuration``)
     :param allow_any_issuer: take tokens of anybody whose key is known
     :param allow_any_audience: take tokens that were issued for other APIs
@@ -123,18 +123,18 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         self._token_header = make_token_header(scheme, header, max_token_bytes)
         self.credential_headers = self._token_header.names
         self._header_policy = make_header_policy(algorithms, token_type)
-        issuers, several = require_issuers(issuer, tenants)
+        issuers = require_issuers(issuer, tenants)
         self._claims_policy = make_claims_policy(
-            issuers, audience, leeway, allow_any_issuer=allow_any_issuer, allow_any_audience=allow_any_audience
+            issuers.names, audience, leeway, allow_any_issuer=allow_any_issuer, allow_any_audience=allow_any_audience
         )
         self._rules = make_token_rules(required_claims, verify_claims, revoked)
         self._users = make_user_claims(username_claim, username, scope_claims, roles_claim)
         given = {"key": key, "jwks": jwks, "jwks_url": jwks_url, "discovery": discovery or None}
         options = FetchOptions(timeout, allow_http=allow_http, ca_file=ca_file)
         sources = KeySources(given, self._header_policy.algorithms, options, stale_seconds)
-        self._keys = sources.make(issuers, several=several)
+        self._keys = sources.make(issuers)
         # Whoever lists issuers may list another one tomorrow: its alice is somebody else.
-        self._origins = {each: f"{self.name}:{each}" for each in issuers or ()} if several else {}
+        self._origins = {each: f"{self.name}:{each}" for each in issuers.names or ()} if issuers.several else {}
 
     def check_configuration(self, userstore: AbstractUserstore | None) -> None:
         """Raise where several issuers vouch for the users of one userstore, and nobody says which user is meant."""

@@ -6,8 +6,6 @@ A JWK is for example ``{"kty": "EC", "crv": "P-256", "x": "f83OJ3...", "y": "x_F
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
-from math import gcd
 from typing import Any
 
 from ...errors import ConfigurationError
@@ -15,11 +13,9 @@ from ...support.checks import require_list
 from ...support.logs import get_logger
 from .format import decode_base64url
 from .keys import ALGORITHMS, Key, KeySet, KeySource, SingleKey, import_jwt, name_algorithm
+from .weak_keys import require_safe
 
 _log = get_logger(__name__)
-
-# RFC 7518, section 3.3; and the most that OpenSSL computes with.
-_FEWEST_RSA_BITS, _MOST_RSA_BITS = 2048, 16_384
 
 # The parameters of a key in a JWK. Nothing else of it is used: a certificate in it, or a URL, is ignored.
 _PARAMETERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "oct": ("k",)}
@@ -162,7 +158,7 @@ def _read_pem(text: bytes, algorithms: Collection[str]) -> Key:
     fitting = frozenset(name for name in algorithms if ALGORITHMS[name][1:3] == _describe(loaded))
     if not fitting:
         raise ValueError(f"it is not for {', '.join(sorted(algorithms))}")
-    return Key(None, fitting, _require_safe(loaded))
+    return Key(None, fitting, require_safe(loaded))
 
 
 def _describe(loaded: Any) -> tuple[str | None, str | None]:
@@ -208,38 +204,7 @@ def _load(parameters: dict[str, str]) -> Any:
         loaded = None
     if loaded is None:
         raise ValueError("it is broken")
-    return _require_safe(loaded)
-
-
-def _require_safe(loaded: Any) -> Any:
-    """Return a public key if it is safe: neither too short, nor so long that it takes seconds to compute with.
-
-    :raises ValueError: it is
-    """
-    if _describe(loaded)[0] != "RSA":
-        return loaded
-    if not _FEWEST_RSA_BITS <= loaded.key_size <= _MOST_RSA_BITS:
-        raise ValueError(
-            f"it has {loaded.key_size} bits, and RSA keys must have from {_FEWEST_RSA_BITS} to {_MOST_RSA_BITS}"
-        )
-    if _is_of_infineon(loaded.public_numbers().n):
-        raise ValueError("its private key can be computed from it (ROCA, CVE-2017-15361)")
-    return loaded
-
-
-def _is_of_infineon(modulus: int) -> bool:
-    """Return whether a modulus is one of Infineon's library, whose primes are powers of 65537 modulo many small primes.
-
-    Anybody can find the factors of such a key (Nemec et al., "The Return of Coppersmith's Attack", CCS 2017, section
-    2.2). One of 2**27 other keys looks like that, too.
-    """
-    return all(modulus % prime in powers for prime, powers in _powers_of_65537())
-
-
-@lru_cache(maxsize=1)
-def _powers_of_65537() -> list[tuple[int, set[int]]]:
-    primes = [number for number in range(3, 168) if all(gcd(number, each) == 1 for each in range(2, number))]
-    return [(prime, {pow(65537, power, prime) for power in range(prime)}) for prime in primes]
+    return require_safe(loaded)
 
 
 def _require_length(secret: bytes, algorithms: frozenset[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...errors import ConfigurationError
@@ -19,8 +20,21 @@ _MOST_STALE_SECONDS = 31 * 24 * 3600
 TENANT = "{tenantid}"
 
 
-def require_issuers(issuer: Any, tenants: Any) -> tuple[tuple[str, ...] | None, bool]:
-    """Return the issuers whose tokens are taken, ``None`` for any; and whether there may be several.
+class Issuers(NamedTuple):
+    """Hold the issuers whose tokens are taken.
+
+    :param names: their names; ``None`` for any
+    :param several: whether there may be several: then each has keys of its own
+    :param tenants: which tenant each is of, where they were given by tenants
+    """
+
+    names: tuple[str, ...] | None
+    several: bool = False
+    tenants: Mapping[str, str] = MappingProxyType({})
+
+
+def require_issuers(issuer: Any, tenants: Any) -> Issuers:
+    """Return the issuers whose tokens are taken.
 
     :param issuer: one, a list of some, or a template with ``{tenantid}``; or ``None``
     :param tenants: what stands for ``{tenantid}`` in the template; ``None`` where there is none
@@ -39,16 +53,20 @@ def require_issuers(issuer: Any, tenants: Any) -> tuple[tuple[str, ...] | None, 
                 raise ConfigurationError(f"a tenant of tenants must be an id, in letters, digits and -, not {tenant!r}")
             if tenant.lower() in ("common", "organizations", "consumers"):
                 raise ConfigurationError(f"tenants must list single tenants, and {tenant!r} stands for those of others")
-        issuers = [issuer.replace(TENANT, tenant) for tenant in found]
-    elif issuer is None:
-        return None, False
-    elif isinstance(issuer, str):
-        return (require_name(issuer, "issuer"),), False
-    else:
-        issuers = [require_name(each, "an issuer of issuer") for each in require_list(issuer, "issuer")]
+        of_tenants = {issuer.replace(TENANT, tenant): tenant for tenant in found}
+        return Issuers(_require_different([issuer.replace(TENANT, each) for each in found]), True, of_tenants)
+    if issuer is None:
+        return Issuers(None)
+    if isinstance(issuer, str):
+        return Issuers((require_name(issuer, "issuer"),))
+    listed = [require_name(each, "an issuer of issuer") for each in require_list(issuer, "issuer")]
+    return Issuers(_require_different(listed), True)
+
+
+def _require_different(issuers: list[str]) -> tuple[str, ...]:
     if not issuers or len(set(issuers)) < len(issuers):
         raise ConfigurationError("issuer and tenants must not be empty, and must name each issuer once")
-    return tuple(issuers), True
+    return tuple(issuers)
 
 
 class KeySources(NamedTuple):
@@ -65,13 +83,12 @@ class KeySources(NamedTuple):
     options: FetchOptions
     stale_seconds: float
 
-    def make(self, issuers: tuple[str, ...] | None, *, several: bool) -> dict[str | None, KeySource]:
+    def make(self, issuers: Issuers) -> dict[str | None, KeySource]:
         """Return where the keys of each issuer come from: ``None`` stands for any.
 
         No issuer has a key of another one. If it had, each could sign for the users of all others (CWE-347).
 
-        :param issuers: whose keys; ``None`` for anybody's
-        :param several: whether issuers were given as a list, or by tenants: then each has a source of its own
+        :param issuers: whose keys
         :raises ConfigurationError: there is not exactly one source, or it cannot be used
         """
         found = {what: value for what, value in self.given.items() if value is not None}
@@ -79,10 +96,12 @@ class KeySources(NamedTuple):
             named = " and ".join(found) or "none of them"
             raise ConfigurationError(f"exactly one of key, jwks, jwks_url and discovery must be given, not {named}")
         ((what, value),) = found.items()
-        if issuers is not None and several:
-            return {each: self._make_one(each, what, _value_of(each, what, value, issuers)) for each in issuers}
-        issuer = None if issuers is None else issuers[0]
-        return {issuer: self._make_one(issuer, what, value)}
+        if issuers.names is None:
+            return {None: self._make_one(None, what, value)}
+        return {
+            issuer: self._make_one(issuer, what, _value_of(issuer, what, value, issuers) if issuers.several else value)
+            for issuer in issuers.names
+        }
 
     def _make_one(self, issuer: str | None, what: str, value: Any) -> KeySource:
         algorithms, stale_seconds = self.algorithms, self.stale_seconds
@@ -103,16 +122,18 @@ class KeySources(NamedTuple):
         return RemoteKeys(document.load, timeout=self.options.timeout, stale_seconds=stale_seconds)
 
 
-def _value_of(issuer: str, what: str, value: Any, issuers: tuple[str, ...]) -> Any:
+def _value_of(issuer: str, what: str, value: Any, issuers: Issuers) -> Any:
     """Return what was given for one of several issuers.
 
     :raises ConfigurationError: nobody can tell
     """
     if what == "discovery":
         return value
-    if isinstance(value, Mapping) and set(value) == set(issuers):
+    if isinstance(value, Mapping) and set(value) == set(issuers.names or ()):
         return value[issuer]
+    if what == "jwks_url" and isinstance(value, str) and TENANT in value and issuer in issuers.tenants:
+        return value.replace(TENANT, issuers.tenants[issuer])
     raise ConfigurationError(
-        f"with several issuers, {what} must be a mapping of each issuer to its own: {what}={{{issuers[0]!r}: ...}}; or "
-        f"give discovery=True"
+        f"with several issuers, {what} must be a mapping of each issuer to its own: {what}={{{issuer!r}: ...}}; or "
+        "give discovery=True"
     )
