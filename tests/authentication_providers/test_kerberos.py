@@ -670,6 +670,18 @@ class TestItsArguments:
         with pytest.raises(ConfigurationError, match=words):
             KerberosAuthenticator(**{"principal": PRINCIPAL, "keytab": "/nonexistent", **arguments})
 
+    def test_several_realms_and_a_userstore_need_to_say_which_alice_is_meant(self):
+        realms = ["EXAMPLE.TEST", "OTHER.TEST"]
+        mapping = {"alice@EXAMPLE.TEST": "alice", "alice@OTHER.TEST": "bob"}
+        for options, userstore, told in (
+            ({}, make_userstore(), "several realms and a userstore"),
+            ({}, None, "keytab"),
+            ({"user_of_principal": mapping}, make_userstore(), "keytab"),
+        ):
+            provider = KerberosAuthenticator(principal=PRINCIPAL, keytab="/nonexistent", realms=realms, **options)
+            with pytest.raises(ConfigurationError, match=told):
+                provider.check_configuration(userstore)
+
     def test_the_constructor_touches_nothing(self):
         provider = KerberosAuthenticator(principal=PRINCIPAL, keytab="/nonexistent")
         assert provider.realms == {REALM}

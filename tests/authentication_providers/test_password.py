@@ -48,6 +48,42 @@ def test_any_password_of_printable_text_works(password):
     assert client.get("/who", headers=basic("zoë", password + "x")).status_code == 401
 
 
+NFC, NFD = "J\u00fcrgen", "Ju\u0308rgen"
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent", "found"),
+    [([NFC], NFC, NFC), ([NFC], NFD, NFC), ([NFD], NFD, NFD), ([NFD], NFC, None), ([NFC, NFD], NFD, NFC)],
+    ids=ascii,
+)
+def test_a_name_is_looked_up_in_the_form_nfc_first_and_then_as_it_was_sent(stored, sent, found):
+    users = SimpleUserstore([User(each, FAST.hash(ascii(each))) for each in stored])
+    client = secured(new_who(), providers=passwords(), userstore=users)[0].test_client()
+    answer = client.get("/who", headers=basic(sent, ascii(stored[0])))
+    assert (answer.json["user"] if answer.status_code == 200 else None) == found
+    assert client.get("/who", headers=basic(sent, "wrong")).status_code == 401
+    assert PasswordAuthenticator().account_of(make_request(basic(sent, "x"))) == NFC
+
+
+@pytest.mark.parametrize("stored", [NFC, NFD], ids=ascii)
+def test_so_it_is_where_the_store_verifies_the_password(stored):
+    class Store(AbstractVerifyingUserstore):
+        def __init__(self):
+            self.asked = []
+
+        def get_user(self, identifier):
+            raise AssertionError
+
+        def verify_password(self, username, password):
+            self.asked.append(username)
+            return User(username) if username == stored and password == "pw" else None
+
+    store = Store()
+    client = secured(new_who(), providers=passwords(), userstore=store)[0].test_client()
+    assert client.get("/who", headers=basic(NFD, "pw")).json["user"] == stored
+    assert store.asked == ([NFC] if stored == NFC else [NFC, NFD])
+
+
 def test_latin_1_is_not_guessed():
     store = SimpleUserstore([User("zoë", FAST.hash("pässwörd"))])
     client = secured(new_who(), providers=passwords(), userstore=store)[0].test_client()

@@ -1451,6 +1451,13 @@ def test_check_tells_broken_rules_and_stores_that_are_down(tmp_path):
     assert re.search(r"error: GET /who answers 500: .*'unknown'", told)
 
 
+def test_check_tells_of_accounts_whose_names_are_one_in_the_form_nfc():
+    users = SimpleUserstore([User(name) for name in ("J\u00fcrgen", "Ju\u0308rgen", "Zo\u00eb", "ann")])
+    told = run(secured(new_who(), userstore=users)[0], "check").stdout
+    assert "names are one in the form NFC: 'J\\xfcrgen' and 'Ju\\u0308rgen'" in told
+    assert "Zo" not in told
+
+
 def test_check_tells_rules_that_nobody_enforces():
     app, _, _ = secured(new_who())
     app.add_url_rule("/plain", "plain", require(roles="admin")(lambda: "open"))

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from math import prod
 
 import pytest
 from helpers import show
@@ -21,6 +22,10 @@ from flask_securest.testing import make_request
 
 RSA, OTHER_RSA, P256, P384 = new_key("RSA"), new_key("RSA", 1), new_key("P-256"), new_key("P-384")
 ED25519 = new_key("Ed25519")
+
+#: As that library chooses it: a power of 65537 modulo the product of the primes up to 167.
+_PRIMES = prod(number for number in range(2, 168) if all(number % each for each in range(2, number)))
+ROCA = b64(((_PRIMES << 1828) + pow(65537, 41, _PRIMES)).to_bytes(256, "big"))
 PUBLIC = [name for name in ALGORITHMS if not name.startswith("HS")]
 
 
@@ -80,7 +85,7 @@ def test_each_algorithm_takes_its_own_kind_of_key_only(algorithm):
 
 UNUSABLE = {
     "for encryption": jwk(RSA, use="enc"),
-    "for nothing known": jwk(RSA, use=None),
+    "for nothing known": jwk(RSA, use=""),
     "for signing only": jwk(RSA, key_ops=["sign"]),
     "operations that are no list": jwk(RSA, key_ops="verify"),
     "another algorithm": jwk(RSA, alg="RS512"),
@@ -106,6 +111,7 @@ UNUSABLE = {
     "the curve of a currency": jwk(new_key("secp256k1")),
     "a broken Ed25519 key": {"kty": "OKP", "crv": "Ed25519", "x": "AQAB"},
     "a key for agreement": {"kty": "OKP", "crv": "X25519", "x": jwk(ED25519)["x"]},
+    "a key of Infineon's library": {"kty": "RSA", "n": ROCA, "e": "AQAB"},
     "a private key": jwk(RSA, d="AQAB"),
     "a shared secret": jwk(SECRET),
     "a name that is no string": jwk(RSA, kid=7),
@@ -122,9 +128,96 @@ def test_a_key_that_cannot_be_used_is_passed_over_and_the_others_are_used(entry)
     assert [key.key_id for key in keys.keys] == ["good"]
 
 
+SET_WITH_ONE_BROKEN = {
+    "a member twice": '{"kty": "RSA", "kty": "EC", "kid": "two"}',
+    "a member of a member twice": '{"kty": "RSA", "oth": [{"r": "a", "r": "b"}]}',
+    "a number that is too large": '{"kty": "RSA", "n": 1e999}',
+    "half a surrogate pair": '{"kty": "RSA", "kid": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("broken", SET_WITH_ONE_BROKEN.values(), ids=list(SET_WITH_ONE_BROKEN))
+def test_what_is_wrong_within_one_key_spoils_that_one_alone(server, broken):
+    good = json.dumps(jwk(RSA, kid="one"))
+    server.answers["/jwks"] = (200, {}, f'{{"keys": [{broken}, {good}, {broken}]}}'.encode())
+    assert answer_to(provider_for(server), token()) is Answer.VERIFIED
+
+
+@pytest.mark.parametrize("body", [b'{"keys": [], "keys": []}', b'{"keys": [NaN]}', b'{"keys": ["\xff"]}', b"[]", b"{"])
+def test_what_is_wrong_with_the_whole_set_is_an_outage(server, body):
+    server.answers["/jwks"] = (200, {}, body)
+    assert answer_to(provider_for(server), token()) is Answer.BACKEND_DOWN
+
+
+@pytest.mark.parametrize(
+    "emptied", [jwks(), jwks(jwk(P256, kid="one")), jwks(jwk(RSA, kid="one", use="enc"))], ids=["empty", "EC", "enc"]
+)
+def test_a_set_without_any_usable_key_takes_back_no_good_one(server, clock, emptied, caplog):
+    provider = provider_for(server)
+    assert answer_to(provider, token()) is Answer.VERIFIED
+    server.answer_json("/jwks", emptied)
+    clock.ahead += 600
+    assert answer_to(provider, token()) is Answer.VERIFIED
+    assert server.counts == {"/jwks": 2}
+    assert "no key that is for RS256" in caplog.text
+    clock.ahead += 3600
+    server.answer_json("/jwks", jwks(jwk(OTHER_RSA, kid="one")))
+    assert answer_to(provider, token(key=OTHER_RSA)) is Answer.VERIFIED
+
+
+def test_one_key_that_is_there_twice_is_one_key(server):
+    for entries in (
+        [jwk(RSA, kid="one", alg="RS256"), jwk(RSA, kid="one")],
+        [jwk(RSA, kid="one"), jwk(RSA, kid="one", use="sig", alg="RS512")],
+        [jwk(RSA, kid="one"), {**jwk(RSA, kid="one"), "n": b64(b"\0" + int_of(RSA))}],
+    ):
+        server.answer_json("/jwks", jwks(*entries))
+        assert answer_to(provider_for(server, algorithms=["RS256", "RS512"]), token()) is Answer.VERIFIED
+    server.answer_json("/jwks", jwks(jwk(RSA, kid="a"), jwk(RSA, kid="b")))
+    assert answer_to(provider_for(server), token(kid=None)) is Answer.VERIFIED
+    assert answer_to(provider_for(server), token(kid="b")) is Answer.VERIFIED
+    server.answer_json("/jwks", jwks(jwk(RSA, kid="a"), jwk(OTHER_RSA, kid="b")))
+    assert answer_to(provider_for(server), token(kid=None)) is Answer.WRONG_CREDENTIALS
+
+
+def int_of(key):
+    return key.public_key().public_numbers().n.to_bytes(256, "big")
+
+
+def test_of_two_keys_of_one_name_neither_is_used_though_one_is_broken():
+    broken = {**jwk(OTHER_RSA, kid="one"), "n": "!!!"}
+    for entries in ([broken, jwk(RSA, kid="one")], [jwk(RSA, kid="one"), broken]):
+        assert read_key_set(jwks(*entries), ["RS256"]).find("one", "RS256") is None
+    other = read_key_set(jwks({**broken, "kid": "two"}, jwk(RSA, kid="one")), ["RS256"])
+    assert other.find("one", "RS256") is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("ES256K", "sign with ES256"),
+        ("Ed448", "sign with Ed25519"),
+        ("RSA-OAEP-256", "encrypts"),
+        ("dir", "encrypts"),
+        ("A256GCMKW", "encrypts"),
+        ("ECDH-ES+A128KW", "encrypts"),
+        ("PBES2-HS256+A128KW", "encrypts"),
+    ],
+)
+def test_what_is_left_out_is_named_with_the_way_out(name, told):
+    with pytest.raises(ConfigurationError, match=told):
+        require_algorithms(["RS256", name])
+
+
 @pytest.mark.parametrize(
     "members",
-    [{"use": "sig"}, {"alg": "RS256"}, {"key_ops": ["verify"]}, {"x5c": ["AQAB"], "x5u": "http://127.0.0.1:1/"}],
+    [
+        {"use": "sig"},
+        {"use": None, "alg": None, "key_ops": None},
+        {"alg": "RS256"},
+        {"key_ops": ["verify"]},
+        {"x5c": ["AQAB"], "x5u": "http://127.0.0.1:1/"},
+    ],
     ids=show,
 )
 def test_members_that_say_nothing_else_do_not_matter(members):

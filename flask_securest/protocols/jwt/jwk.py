@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import ConfigurationError
 from ...support.checks import require_list
 from ...support.logs import get_logger
+from ..claims import drop_nulls
 from .format import decode_base64url
 from .keys import ALGORITHMS, Key, KeySet, KeySource, SingleKey, import_jwt, name_algorithm
 from .weak_keys import require_safe
@@ -65,6 +66,7 @@ def read_jwk(entry: object, algorithms: Collection[str]) -> Key:
     """
     if not isinstance(entry, Mapping):
         raise ValueError("it is no object")
+    entry = drop_nulls(dict(entry))
     key_type, key_id = entry.get("kty"), entry.get("kid")
     if key_type not in ("RSA", "EC", "OKP", "oct"):
         raise ValueError("its type (kty) is none that can be used")

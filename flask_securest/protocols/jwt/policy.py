@@ -50,11 +50,11 @@ class HeaderPolicy(NamedTuple):
         # none of them is understood here.
         if "crit" in header or "b64" in header:
             raise BadCredentialsError("a JWT with an extension (crit, b64) that is not understood")
-        if (normalise_type(header["typ"]) if "typ" in header else None) not in self.types:
+        if (None if header.get("typ") is None else normalise_type(header["typ"])) not in self.types:
             # For example a log-out token, which the same issuer signs for the same audience (RFC 8725, section 3.11).
             raise BadCredentialsError("a JWT of another type (typ)")
         key_id = header.get("kid")
-        if "kid" in header and (not isinstance(key_id, str) or len(key_id) > _MAX_KEY_ID_LENGTH):
+        if key_id is not None and (not isinstance(key_id, str) or len(key_id) > _MAX_KEY_ID_LENGTH):
             raise BadCredentialsError("a JWT whose kid is no name of a key")
         return algorithm, key_id
 
