@@ -38,7 +38,8 @@ def collect_names(names: Iterable[str], *, what: str) -> frozenset[str]:
         ``"min" in "admin"`` is true), a mapping, or anything that is not made of strings
     :raises ValueError: for an empty name
     """
-    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable):
+    # A frozenset, as most are by now, is none of these: to look costs more than the rest.
+    if type(names) is not frozenset and (isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable)):
         raise TypeError(f"{what} must be a collection of names such as [{names!r}], not {names!r}")
     collected = frozenset(names)
     for name in collected:
@@ -183,20 +184,20 @@ class User:
             raise TypeError(f"username must be a string, not {type(self.username).__name__}")
         if not self.username:
             raise ValueError("username must not be empty")
-        if not isinstance(self.password, (str, type(None))):
+        if self.password is not None and not isinstance(self.password, str):
             raise TypeError(f"the password of user {self.username!r} must be the string of a hash, or None")
         if not isinstance(self.active, bool):
             # "false", read from a file, is true.
             raise TypeError(f"active of user {self.username!r} must be True or False, not {self.active!r}")
-        if not isinstance(self.mark, (str, type(None))) or self.mark == "":
+        if self.mark is not None and (not isinstance(self.mark, str) or not self.mark):
             raise TypeError(f"mark of user {self.username!r} must be a string, not empty, or None")
-        if not isinstance(self.attributes, Mapping):
-            raise TypeError(f"attributes of user {self.username!r} must be a mapping, not {type(self.attributes)}")
         # A token of an API without a userstore makes a User for every request: what is not given costs nothing.
         if self.roles is not _NO_NAMES:
             object.__setattr__(self, "roles", collect_names(self.roles, what=f"roles of user {self.username!r}"))
         if self.groups is not _NO_NAMES:
             object.__setattr__(self, "groups", collect_names(self.groups, what=f"groups of user {self.username!r}"))
-        if self.attributes is not _NO_ATTRIBUTES:
+        if type(self.attributes) is not ReadOnlyDict:
+            if not isinstance(self.attributes, Mapping):
+                raise TypeError(f"attributes of user {self.username!r} must be a mapping, not {type(self.attributes)}")
             # A store hands the same User to every request: a view that wrote into it would write into the next one's.
             object.__setattr__(self, "attributes", ReadOnlyDict(self.attributes))

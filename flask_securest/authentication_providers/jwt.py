@@ -13,9 +13,9 @@ from typing import Any
 from werkzeug.wrappers import Request
 
 from ..errors import BadCredentialsError, ConfigurationError
-from ..identity import UNSET, Identity
-from ..models import User, UserModel, limit_scopes, require_user
-from ..protocols.claims import SCOPE_CLAIMS, ClaimMapping, make_user_claims, read_text
+from ..identity import UNSET, Claims, Identity
+from ..models import ReadOnlyDict, User, UserModel, limit_scopes, require_user
+from ..protocols.claims import ClaimMapping, read_text
 from ..protocols.http.bearer import make_token_header
 from ..protocols.http.headers import MAX_CREDENTIALS_BYTES
 from ..protocols.jwt.document import FetchOptions
@@ -24,6 +24,7 @@ from ..protocols.jwt.keys import import_jwt
 from ..protocols.jwt.policy import make_claims_policy, make_header_policy
 from ..protocols.jwt.sources import KeySources, require_issuers
 from ..protocols.token_rules import Required, Revoked, VerifyClaims, make_token_rules
+from ..protocols.user_claims import SCOPE_CLAIMS, make_user_claims
 from ..support.checks import require_name
 from ..userstores.abstract import AbstractUserstore
 from .abstract import AbstractAuthenticationProvider
@@ -134,7 +135,9 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         sources = KeySources(given, self._header_policy.algorithms, options, stale_seconds)
         self._keys = sources.make(issuers)
         # Whoever lists issuers may list another one tomorrow: its alice is somebody else.
-        self._origins = {each: f"{self.name}:{each}" for each in issuers.names or ()} if issuers.several else {}
+        self._origins: dict[str | None, str] = (
+            {each: f"{self.name}:{each}" for each in issuers.names or ()} if issuers.several else {}
+        )
 
     def check_configuration(self, userstore: AbstractUserstore | None) -> None:
         """Raise where several issuers vouch for the users of one userstore, and nobody says which user is meant."""
@@ -173,12 +176,13 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         return Identity(
             user,
             self.name,
-            scopes=limit_scopes(scopes, user),
+            scopes=scopes if userstore is None else limit_scopes(scopes, user),
             credential_id=credential_id,
             app_name=app_name,
             expires_at=expires_at,
-            origin=self._origins.get(issuer, UNSET) if userstore is None and issuer is not None else UNSET,
-            claims=claims,
+            # A user of the API's userstore has the origin that the chain knows.
+            origin=UNSET if userstore is not None else self._origins.get(issuer, self.name),
+            claims=Claims(claims),
         )
 
     def challenge(self, realm: str, error: str | None = None) -> str:
@@ -195,7 +199,7 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         :raises BadCredentialsError: the user is gone, or its roles cannot be read
         """
         if userstore is None:
-            return User(username, roles=self._users.read_roles(claims), attributes={"claims": claims})
+            return User(username, roles=self._users.read_roles(claims), attributes=ReadOnlyDict({"claims": claims}))
         user = userstore.get_user(username)
         if user is None:
             raise BadCredentialsError("a JWT of a user that is not known, or gone")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import AuthenticationError, BackendError, BadCredentialsError, ConfigurationError
@@ -100,8 +101,14 @@ class TokenRules(NamedTuple):
             raise BadCredentialsError("a token that is bound to a key or a certificate (cnf), which is not looked at")
         for claim in _KIND_CLAIMS:
             said = claims.get(claim)
+            if said is None:
+                continue
             for kind in said if isinstance(said, list) else (said,):
-                if isinstance(kind, str) and _is_other_kind(kind) and not self.names(claim, kind):
+                if (
+                    isinstance(kind, str)
+                    and _is_other_kind(kind[-_MOST_CHARACTERS:].lower())
+                    and not self.names(claim, kind)
+                ):
                     # A refresh token is good for a month, and an ID token is shown to other parties (RFC 8725, 3.12).
                     raise BadCredentialsError(f"a token of another kind ({claim}), which required_claims does not name")
 
@@ -164,9 +171,10 @@ def _read_allowed(claim: str, value: object) -> _Allowed:
     return _Allowed(frozenset((type(each), each) for each in values))
 
 
+@lru_cache(maxsize=256)
 def _is_other_kind(kind: str) -> bool:
-    # "Refresh", "refresh_token", "application/logout+jwt", "urn:ietf:params:oauth:token-type:id_token".
-    word = kind[-_MOST_CHARACTERS:].lower().rpartition(":")[2].rpartition("/")[2]
+    # "refresh", "refresh_token", "application/logout+jwt", "urn:ietf:params:oauth:token-type:id_token".
+    word = kind.rpartition(":")[2].rpartition("/")[2]
     letters = re.sub("[^a-z]", "", word)
     while letters not in _OTHER_KINDS:
         shorter = letters.removesuffix("jwt").removesuffix("jws").removesuffix("token")

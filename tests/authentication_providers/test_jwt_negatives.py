@@ -193,7 +193,6 @@ CHEAP = {
     "a key name that is a number": with_header(kid=1),
     "a key name that is a list": with_header(kid=["one"]),
     "a key name that is an object": with_header(kid={"one": 1}),
-    "a key name that is null": raw(header={"alg": "RS256", "kid": None}),
     "a key name of 300 characters": with_header(kid="k" * 300),
     # Another issuer, audience or time
     "another issuer": token(iss="https://other.example"),

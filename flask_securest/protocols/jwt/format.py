@@ -8,10 +8,11 @@ can write down: two texts may be one token. Compare tokens by ``jti``, and not b
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
+from binascii import a2b_base64
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from ...errors import BadCredentialsError
@@ -21,12 +22,22 @@ from ..claims import drop_nulls
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
+_BASE64URL = re.compile(rb"[A-Za-z0-9_-]*")
+
+# Standard base64 in place of that of URLs; and what can be the last character of two or three: one without bits that
+# stand for nothing.
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+_LAST = {2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
+
 # The same, and unsigned ones besides.
 _COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 class UnverifiedToken(NamedTuple):
-    """Hold what a token says of itself. Only after its signature has been verified is any of it true."""
+    """Hold what a token says of itself. Only after its signature has been verified is any of it true.
+
+    The header is not to be written into: other tokens have the same one.
+    """
 
     header: dict[str, Any]
     claims: dict[str, Any]
@@ -43,18 +54,27 @@ def parse_token(token: bytes) -> UnverifiedToken:
     # Five segments are an encrypted token, and other ones are no JWT.
     if not _TOKEN.fullmatch(token):
         raise BadCredentialsError("a token that is not written as a signed JWT is")
-    header, claims, secret = token.split(b".")  # of no use to a thief without the signature
+    header, claims, secret = token.translate(_FROM_URL).split(b".")  # of no use to a thief without the signature
     try:
         return UnverifiedToken(
-            parse_object(decode_base64url(header)),
-            drop_nulls(parse_object(decode_base64url(claims))),
+            _parse_known_header(header) if len(header) <= _MOST_KNOWN else _parse_header(header),
+            drop_nulls(parse_object(_decode_base64(claims))),
             token[: -len(secret) - 1],
-            decode_base64url(secret),
+            _decode_base64(secret),
         )
     except ValueError as error:
         problem = str(error)
     # Outside of the except block: the errors of the decoders quote the token.
     raise BadCredentialsError(f"a JWT with {problem}")
+
+
+def _parse_header(header: bytes) -> dict[str, Any]:
+    return parse_object(_decode_base64(header))
+
+
+# All tokens of one key have the same header. What is kept of made-up ones is bounded: so many, and so long.
+_parse_known_header = lru_cache(maxsize=128)(_parse_header)
+_MOST_KNOWN = 512
 
 
 def is_jwt(token: bytes) -> bool:
@@ -72,16 +92,26 @@ def is_jwt(token: bytes) -> bool:
 def decode_base64url(text: bytes) -> bytes:
     """Return what base64url (RFC 4648, section 5) without padding stands for.
 
-    :param text: characters of its alphabet
+    :param text: anything
+    :raises ValueError: it has other characters than those of its alphabet, or is not how an encoder writes it
+    """
+    if not _BASE64URL.fullmatch(text):
+        raise ValueError("base64url with other characters than its own")
+    return _decode_base64(text.translate(_FROM_URL))
+
+
+def _decode_base64(text: bytes) -> bytes:
+    """Return what characters of the alphabet of standard base64 stand for. The decoder would pass over others.
+
     :raises ValueError: it is not how an encoder writes it. A decoder passes over bits that it does not need, so that
         ``QQ``, ``QR`` and fourteen more are the same to it (RFC 4648, section 3.5).
     """
-    if len(text) % 4 == 1:
+    over = len(text) % 4
+    if over == 1:
         raise ValueError("base64url that has been cut")
-    decoded = base64.urlsafe_b64decode(text + b"=="[: -len(text) % 4])
-    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != text:
+    if over and text[-1] not in _LAST[over]:
         raise ValueError("base64url with stray bits")
-    return decoded
+    return a2b_base64(text + b"==")
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -117,7 +147,10 @@ def parse_key_document(data: bytes) -> dict[str, Any]:
 
 def _parse(data: bytes, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
-        parsed = decoder.decode(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        parsed, end = decoder.raw_decode(text) if text[:1] == "{" else (decoder.decode(text), len(text))
+        if end != len(text):
+            parsed = decoder.decode(text)  # white space behind it, or something else
     except UnicodeDecodeError:
         raise ValueError("bytes that are not UTF-8") from None
     except _StrictnessError as error:

@@ -6,7 +6,6 @@ nobody ask the issuer.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -81,10 +80,17 @@ class ClaimsPolicy(NamedTuple):
         issuer = None if self.issuers is None else claims.get("iss")
         if self.issuers is not None and not (isinstance(issuer, str) and issuer in self.issuers):
             raise BadCredentialsError("a JWT of another issuer (iss)")
-        if self.audiences is not None and self.audiences.isdisjoint(_read_audiences(claims)):
+        audience = claims.get("aud")
+        if self.audiences is not None and (
+            audience not in self.audiences
+            if isinstance(audience, str)
+            else self.audiences.isdisjoint(_read_audiences(audience))
+        ):
             raise BadCredentialsError("a JWT for another audience (aud)")
         now = time.time()
-        expires, not_before, issued = (_read_time(claims, name) for name in ("exp", "nbf", "iat"))
+        expires = _read_time(claims, "exp")
+        not_before = _read_time(claims, "nbf")
+        issued = _read_time(claims, "iat")
         if expires is None:
             raise BadCredentialsError("a JWT that never ends (exp)")
         if max(not_before or 0, issued or 0) > now + self.leeway:
@@ -155,12 +161,10 @@ def make_claims_policy(
     )
 
 
-def _read_audiences(claims: Mapping[str, Any]) -> list[str]:
-    audiences = claims.get("aud")
-    listed = [audiences] if isinstance(audiences, str) else audiences
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+def _read_audiences(audiences: object) -> list[str]:
+    if not isinstance(audiences, list) or not all(isinstance(each, str) for each in audiences):
         raise BadCredentialsError("a JWT whose audience (aud) is no name and no list of names")
-    return listed
+    return audiences
 
 
 def _read_time(claims: Mapping[str, Any], name: str) -> float | None:
@@ -168,6 +172,6 @@ def _read_time(claims: Mapping[str, Any], name: str) -> float | None:
     seconds = claims.get(name)
     if seconds is None:
         return None
-    if type(seconds) not in (int, float) or not 0 <= seconds <= _LAST_SECOND or not math.isfinite(seconds):
+    if type(seconds) not in (int, float) or not 0 <= seconds <= _LAST_SECOND:
         raise BadCredentialsError(f"a JWT whose {name} is no time")
     return float(seconds)
