@@ -17,8 +17,10 @@ from ..identity import UNSET, Claims, Identity
 from ..models import ReadOnlyDict, User, UserModel, limit_scopes, require_user
 from ..protocols.claims import ClaimMapping, read_text
 from ..protocols.http.bearer import make_token_header
+from ..protocols.http.fetch import FetchOptions
 from ..protocols.http.headers import MAX_CREDENTIALS_BYTES
-from ..protocols.jwt.document import FetchOptions
+from ..protocols.http.proxy import require_proxy
+from ..protocols.http.tls import ClientCertificate
 from ..protocols.jwt.format import parse_token
 from ..protocols.jwt.keys import import_jwt
 from ..protocols.jwt.policy import make_claims_policy, make_header_policy
@@ -78,6 +80,10 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
     :param stale_seconds: for how long keys are used that cannot be fetched anew
     :param allow_http: fetch keys without TLS where the URL says so
     :param ca_file: a PEM file with the authorities that issue the issuer's certificate; ``None`` for the system's
+    :param client_certificate: a PEM file with a certificate of our own and its key, or one of each, for an issuer that
+        asks for one
+    :param proxy: a proxy that leads to the issuer, such as ``"http://user:password@proxy.example:3128"``; TLS goes
+        through it, end to end. Those of the environment are never used.
     :param name: how the provider is called in rules, identities and logs
     :raises ConfigurationError: what cannot work, or would not be safe
     :raises MissingDependencyError: PyJWT or cryptography is not installed
@@ -116,6 +122,8 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         stale_seconds: float = 24 * 3600,
         allow_http: bool = False,
         ca_file: str | os.PathLike[str] | None = None,
+        client_certificate: ClientCertificate | None = None,
+        proxy: str | None = None,
         name: str = "jwt",
     ) -> None:
         import_jwt()
@@ -131,13 +139,10 @@ class JWTAuthenticator(AbstractAuthenticationProvider):
         self._rules = make_token_rules(required_claims, verify_claims, revoked)
         self._users = make_user_claims(username_claim, username, scope_claims, roles_claim)
         given = {"key": key, "jwks": jwks, "jwks_url": jwks_url, "discovery": discovery or None}
-        options = FetchOptions(timeout, allow_http=allow_http, ca_file=ca_file)
+        options = FetchOptions(timeout, allow_http, ca_file, client_certificate, require_proxy(proxy))
         sources = KeySources(given, self._header_policy.algorithms, options, stale_seconds)
         self._keys = sources.make(issuers)
-        # Whoever lists issuers may list another one tomorrow: its alice is somebody else.
-        self._origins: dict[str | None, str] = (
-            {each: f"{self.name}:{each}" for each in issuers.names or ()} if issuers.several else {}
-        )
+        self._origins = issuers.origins_of(self.name)
 
     def check_configuration(self, userstore: AbstractUserstore | None) -> None:
         """Raise where several issuers vouch for the users of one userstore, and nobody says which user is meant."""

@@ -411,7 +411,6 @@ NO_OBJECTS = [
     b'{"active": true, "token_type": "Bearer", "username": "alice", "exp": Infinity}',
     b'{"active": true, "token_type": "Bearer", "username": "alice", "exp": ' + b"9" * 5000 + b"}",
     b'{"active": true, "token_type": "Bearer", "username": "\xff"}',
-    b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
     json.dumps(GOOD).encode("utf-16"),
     json.dumps(GOOD).encode("utf-32"),
 ]
@@ -423,6 +422,10 @@ class TestAnEndpointThatDoesNotAnswerTheQuestion:
         endpoint.say(**GOOD | said)
         outcome = ask(make(endpoint.url))
         assert outcome.answer is Answer.BACKEND_DOWN, outcome.error
+
+    def test_a_byte_order_mark_is_ignored(self, endpoint):
+        endpoint.answers[TOKEN] = b"\xef\xbb\xbf" + json.dumps(GOOD).encode()
+        assert ask(make(endpoint.url)).answer is Answer.VERIFIED
 
     @pytest.mark.parametrize("body", NO_OBJECTS, ids=lambda body: ascii(body[:40]))
     def test_what_is_no_json_object_is_one(self, endpoint, body):
@@ -658,7 +661,7 @@ class TestManyAtOnce:
         good = Introspected("alice", frozenset(), frozenset(), None, None, None, {})
         revoked = Refusal("revoked")
 
-        def ask_slowly():
+        def ask_slowly(known):
             asked.set()
             held_up.wait(10)
             return revoked
@@ -667,23 +670,22 @@ class TestManyAtOnce:
         slow.start()
         asked.wait(10)
         move(clock, 6)
-        assert cache.get(b"key", lambda: good) == good
+        assert cache.get(b"key", lambda known: good) == good
         held_up.set()
         slow.join()
-        assert cache.get(b"key", lambda: revoked) == good
+        assert cache.get(b"key", lambda known: revoked) == good
         assert cache._flights == {}
 
     def test_a_thread_that_never_comes_back_is_not_waited_for_again(self, clock):
-        """As after a fork: the child has the note that somebody asks, and not the thread that does."""
         cache = IntrospectionCache(60, 60, 10, patience=0.1)
         gone = threading.Event()
-        lost = threading.Thread(target=cache.get, args=(b"key", lambda: gone.wait(10) and Refusal("late")))
+        lost = threading.Thread(target=cache.get, args=(b"key", lambda known: gone.wait(10) and Refusal("late")))
         lost.start()
         wait_until(lambda: cache._flights)
         with pytest.raises(BackendError):
-            cache.get(b"key", lambda: Refusal("not asked"))
+            cache.get(b"key", lambda known: Refusal("not asked"))
         move(clock, 0.2)
-        assert cache.get(b"key", lambda: Refusal("asked")).reason == "asked"
+        assert cache.get(b"key", lambda known: Refusal("asked")).reason == "asked"
         gone.set()
         lost.join()
 
@@ -691,14 +693,14 @@ class TestManyAtOnce:
         provider = make(endpoint.url)
         endpoint.gate.clear()
         threads, answers = ask_in_threads(provider, [f"made-up-{number}" for number in range(40)])
-        wait_until(lambda: endpoint.at_once == 8)
+        wait_until(lambda: endpoint.at_once == 6)
         time.sleep(0.1)
-        assert endpoint.at_once == 8
+        assert endpoint.at_once == 6
         endpoint.gate.set()
         for thread in threads:
             thread.join()
         assert [outcome.answer for outcome in answers] == [Answer.WRONG_CREDENTIALS] * 40
-        assert endpoint.most_at_once == 8
+        assert endpoint.most_at_once == 6
 
     def test_an_issuer_that_hangs_does_not_hang_every_thread(self, endpoint):
         """Each request would otherwise keep a worker for the whole timeout: a few clients could stop the API."""
@@ -729,7 +731,7 @@ class TestManyAtOnce:
 
     def test_a_bug_while_asking_keeps_nobody_waiting(self, endpoint, monkeypatch):
         provider = make(endpoint.url)
-        monkeypatch.setattr(provider._endpoint, "ask", lambda token: 1 / 0)
+        monkeypatch.setattr(provider._endpoint, "ask", lambda token, known: 1 / 0)
         assert ask(provider).answer is Answer.BUG
         monkeypatch.undo()
         assert ask(provider).answer is Answer.VERIFIED

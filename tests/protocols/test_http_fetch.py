@@ -13,8 +13,9 @@ from servers.slapd import LDAP3_WARNINGS
 
 from flask_securest.errors import BackendError, ConfigurationError
 from flask_securest.protocols.http import stream as http_stream
-from flask_securest.protocols.http.fetch import fetch, fetch_with_headers, require_timeout, require_url
-from flask_securest.protocols.http.stream import make_tls_context
+from flask_securest.protocols.http.fetch import FetchOptions, fetch, require_timeout
+from flask_securest.protocols.http.tls import make_tls_context
+from flask_securest.protocols.http.urls import require_url
 from flask_securest.userstores.ldap import LDAPUserstore
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -27,7 +28,9 @@ def server():
 
 
 def get(url, **options):
-    return fetch(url, **{"timeout": 5, "max_bytes": 1000, "allow_http": True, **options})
+    given = {"timeout": 5, "allow_http": True, **options}
+    asked = {name: given.pop(name) for name in ("data", "headers") if name in given}
+    return fetch(url, max_bytes=given.pop("max_bytes", 1000), options=FetchOptions(**given), **asked).body
 
 
 def answered(raw, **options):
@@ -51,7 +54,7 @@ def refused(url, **options):
 
 def test_a_get_returns_the_body(server):
     server.answers["/x?a=b"] = (200, {"Cache-Control": "max-age=60"}, b"hello")
-    fetched = fetch_with_headers(f"{server.url}/x?a=b", timeout=5, max_bytes=100, allow_http=True)
+    fetched = fetch(f"{server.url}/x?a=b", FetchOptions(5, allow_http=True), max_bytes=100)
     assert (fetched.body, fetched.headers["cache-control"]) == (b"hello", "max-age=60")
     method, path, headers, body = server.requests[0]
     assert (method, path, body) == ("GET", "/x?a=b", b"")
@@ -218,7 +221,7 @@ def test_a_name_server_that_does_not_answer_is_left_in_time_and_holds_few_thread
         raise socket.gaierror("too late")
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
-    monkeypatch.setattr(http_stream, "_LOOKUPS", threading.BoundedSemaphore(3))
+    monkeypatch.setattr(http_stream._LOOKUPS, "slots", threading.BoundedSemaphore(3))
     try:
         for _ in range(5):
             started = time.monotonic()

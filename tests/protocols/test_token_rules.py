@@ -50,7 +50,7 @@ def _write_nulls(monkeypatch):
 
 def ask_introspection(said, monkeypatch, **options):
     answer = {"active": True, "token_type": "Bearer", "username": "alice", **said}
-    monkeypatch.setattr(IntrospectionEndpoint, "ask", lambda self, token: json.dumps(answer).encode())
+    monkeypatch.setattr(IntrospectionEndpoint, "ask", lambda self, token, known: json.dumps(answer).encode())
     provider = IntrospectionAuthenticator("https://issuer.example/", client_id="api", client_secret="s", **options)
     return Chain([("opaque", provider)], None).authenticate(make_request({"Authorization": "Bearer opaque"}))
 

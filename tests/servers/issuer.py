@@ -11,6 +11,8 @@ from base64 import b64encode
 from contextlib import contextmanager
 from pathlib import Path
 
+from jwt_tokens import jwk, jwks, new_key
+
 from .process import find_program, free_port, running, skip
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +20,10 @@ ROOT = Path(__file__).parents[2]
 #: Who gets tokens; and the API, which asks what they are.
 CLIENT, CLIENT_SECRET = "svc", "svc-secret-planted-90c2"
 API, API_SECRET = "api:of the tests+", "api-secret-planted-1d7e:%+&="
+
+#: The API under two other names: one that sends its secret in the form, and one that signs who it is.
+POSTING = {"client_id": "posting", "client_secret": "post-secret-planted-7a:%+&="}
+SIGNING = "signing"
 
 #: What opaque tokens are for; JWTs are for ``urn:api:RS256``, ``urn:api:ES256`` and ``urn:api:EdDSA``.
 OPAQUE = "urn:api:opaque"
@@ -38,7 +44,16 @@ class Issuer:
             "keys": str(self._keys),
             "storage": str(directory / "storage.json"),
             "seconds": seconds,
-            "clients": [{"client_id": name, "client_secret": secret} for name, secret in clients],
+            "clients": [{"client_id": name, "client_secret": secret} for name, secret in clients]
+            + [
+                {**POSTING, "token_endpoint_auth_method": "client_secret_post"},
+                {
+                    "client_id": SIGNING,
+                    "token_endpoint_auth_method": "private_key_jwt",
+                    "token_endpoint_auth_signing_alg": "ES256",
+                    "jwks": jwks(jwk(new_key("P-256", SIGNING), kid="of-the-api", use="sig", alg="ES256")),
+                },
+            ],
         }
         self._config.write_text(json.dumps(config))
         self._running = None

@@ -5,24 +5,36 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import http.client
 import os
 import ssl
+import zlib
 from collections.abc import Mapping
 from email.message import Message
 from time import monotonic
 from typing import Any, NamedTuple, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from ...errors import BackendError, ConfigurationError
-from .stream import BoundedSocket, FetchError, make_tls_context, open_stream
+from ...support.checks import require_bool
+from .proxy import Proxy
+from .stream import BoundedSocket, FetchError, open_stream
+from .tls import ClientCertificate, make_tls_context
+from .urls import name_url, port_of, split_url
 
 #: The longest time that may be given for one answer, in seconds.
 MAX_TIMEOUT_SECONDS = 120
 
 # For the status line and the headers, besides the body.
 _MAX_HEAD_BYTES = 64 * 1024
+
+# How many answers may come before the one that counts.
+_MOST_INTERIM = 10
+
+# What servers write that have encoded nothing: a charset, for example, is no encoding.
+_NO_ENCODINGS = ("", "identity", "utf-8", "utf8")
 
 _HEADERS = {"User-Agent": "flask_securest", "Accept": "application/json", "Connection": "close"}
 
@@ -34,63 +46,59 @@ class Fetched(NamedTuple):
     headers: Message
 
 
+class FetchOptions(NamedTuple):
+    """Hold how another server is asked.
+
+    :param timeout: how long it may take in all, in seconds: from looking up the name to the last byte
+    :param allow_http: go without TLS where the URL says so
+    :param ca_file: a PEM file with the authorities that issue the server's certificate; ``None`` for the system's
+    :param client_certificate: our own certificate, for a server that asks for one; ``None`` for none
+    :param proxy: a proxy that leads there; ``None`` for none. Those of the environment are never used.
+    """
+
+    timeout: float
+    allow_http: bool = False
+    ca_file: str | os.PathLike[str] | None = None
+    client_certificate: ClientCertificate | None = None
+    proxy: Proxy | None = None
+
+    def check(self) -> None:
+        """Raise for options that cannot be.
+
+        :raises ConfigurationError: says which
+        """
+        require_timeout(self.timeout)
+        require_bool(self.allow_http, "allow_http")
+        make_tls_context(self.ca_file, self.client_certificate)  # a file that cannot be read is told at once
+
+
 def fetch(
     url: str,
+    options: FetchOptions,
     *,
-    timeout: float,
     max_bytes: int,
     data: bytes | None = None,
     headers: Mapping[str, str] = {},
-    allow_http: bool = False,
-    ca_file: str | os.PathLike[str] | None = None,
-) -> bytes:
-    """Return the body of what ``url`` answers.
+) -> Fetched:
+    """Return what ``url`` answers. Redirects are not followed.
 
-    Redirects are not followed, and proxies of the environment are not used.
-
-    :param url: where to; ``https`` only, unless ``allow_http``
-    :param timeout: how long it may take in all, in seconds: from looking up the name to the last byte
+    :param url: where to; ``https`` only, unless the options allow ``http``
+    :param options: how
     :param max_bytes: how long the body may be
     :param data: what is sent, by POST; ``None`` for a GET
     :param headers: what is sent besides
-    :param allow_http: go without TLS where the URL says so
-    :param ca_file: a PEM file with the authorities that issue the server's certificate; ``None`` for the system's
     :raises BackendError: anything else than a complete answer of status 200. Its message says what happened, and
         repeats nothing of what was sent or received.
     """
     secret, authorization = data, headers
     del data, headers  # error trackers send them by these names, and scrub them by those
-    return fetch_with_headers(
-        url,
-        timeout=timeout,
-        max_bytes=max_bytes,
-        data=secret,
-        headers=authorization,
-        allow_http=allow_http,
-        ca_file=ca_file,
-    ).body
-
-
-def fetch_with_headers(
-    url: str,
-    *,
-    timeout: float,
-    max_bytes: int,
-    data: bytes | None = None,
-    headers: Mapping[str, str] = {},
-    allow_http: bool = False,
-    ca_file: str | os.PathLike[str] | None = None,
-) -> Fetched:
-    """Return what ``url`` answers, with its headers. Arguments and errors are those of :func:`fetch`."""
-    secret, authorization = data, headers
-    del data, headers  # as above
-    deadline = monotonic() + timeout
+    deadline = monotonic() + options.timeout
     problem = None
     try:
-        parts = _split(url, allow_http=allow_http)
-        tls = make_tls_context(ca_file) if parts.scheme == "https" else None
-        with contextlib.closing(_open(parts, tls, deadline, max_bytes)) as stream:
-            return _ask(stream, parts, secret, authorization, max_bytes)
+        parts = split_url(url, allow_http=options.allow_http)
+        tls = make_tls_context(options.ca_file, options.client_certificate) if parts.scheme == "https" else None
+        with contextlib.closing(_open(parts, tls, options.proxy, deadline, max_bytes)) as stream:
+            return _ask(stream, parts, options.proxy, secret, authorization, max_bytes)
     except (FetchError, ConfigurationError) as error:
         problem = str(error)
     except OSError as error:
@@ -100,24 +108,7 @@ def fetch_with_headers(
         # be the password of this API.
         problem = type(error).__name__
     # Outside of the except block: the error's context would quote the same, and keep the request's data in memory.
-    raise BackendError(_printable(f"{_name_of(url)}: {problem}"))
-
-
-def require_url(url: object, what: str, *, allow_http: bool = False) -> str:
-    """Return ``url`` if :func:`fetch` can ask it.
-
-    :param url: the argument
-    :param what: how the error calls it
-    :param allow_http: whether it may do without TLS
-    :raises ConfigurationError: it cannot
-    """
-    if not isinstance(url, str):
-        raise ConfigurationError(f"{what} must be a string, not of type {type(url).__name__}")
-    try:
-        _split(url, allow_http=allow_http)
-    except FetchError as error:
-        raise ConfigurationError(f"{what} cannot be {_name_of(url)!r}: {error}") from None
-    return url
+    raise BackendError(_printable(f"{name_url(url)}: {problem}"))
 
 
 def require_timeout(timeout: object, what: str = "timeout") -> float:
@@ -135,22 +126,41 @@ def require_timeout(timeout: object, what: str = "timeout") -> float:
 
 
 def _ask(
-    stream: BoundedSocket, parts: SplitResult, secret: bytes | None, authorization: Mapping[str, str], max_bytes: int
+    stream: BoundedSocket,
+    parts: SplitResult,
+    proxy: Proxy | None,
+    secret: bytes | None,
+    authorization: Mapping[str, str],
+    max_bytes: int,
 ) -> Fetched:
-    connection = http.client.HTTPConnection(cast(str, parts.hostname), parts.port or _default_port(parts))
-    connection.default_port = _default_port(parts)  # for the Host header
+    connection = http.client.HTTPConnection(cast(str, parts.hostname), port_of(parts))
+    connection.default_port = 443 if parts.scheme == "https" else 80  # for the Host header
     connection.sock = cast(Any, stream)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    method = "GET" if secret is None else "POST"
-    connection.request(method, path, secret, {**_HEADERS, **authorization})
-    # Not by connection.getresponse(), which closes what is still to be read where the server is to close it.
-    with contextlib.closing(http.client.HTTPResponse(cast(Any, stream), method=method)) as response:
+    authorization = {**_HEADERS, **authorization}
+    if proxy is not None and parts.scheme == "http":
+        # Without TLS the proxy is told the whole URL (RFC 9112, section 3.2.2).
+        path = f"http://{parts.netloc}{path}"
+        if proxy.authorization is not None:
+            authorization["Proxy-Authorization"] = proxy.authorization
+    connection.request("GET" if secret is None else "POST", path, secret, authorization)
+    announced = []  # held: one that is thrown away closes the connection
+    for _ in range(_MOST_INTERIM):
+        # Not by connection.getresponse(), which closes what is still to be read where the server is to close it.
+        response = http.client.HTTPResponse(cast(Any, stream), method="GET" if secret is None else "POST")
         response.begin()
+        # An answer that says that another one will come, such as 103 (RFC 9110, section 15.2). After 101 it would come
+        # in another protocol.
+        if not 100 <= response.status < 200 or response.status == 101:
+            break
+        announced.append(response)
+    with contextlib.closing(response):
         if response.status != 200:
             raise FetchError(f"it answers with the status {response.status}")
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise FetchError("it answers in an encoding that nobody has asked for")
-        return Fetched(_read_body(response, max_bytes), response.headers)
+        body = _read_body(response, max_bytes)
+        decoded = _decode(body, response.headers.get("Content-Encoding", ""), max_bytes)
+        # A byte order mark before JSON may be ignored (RFC 8259, section 8.1).
+        return Fetched(decoded.removeprefix(codecs.BOM_UTF8), response.headers)
 
 
 def _read_body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
@@ -165,37 +175,44 @@ def _read_body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _split(url: str, *, allow_http: bool) -> SplitResult:
-    """Return the parts of a URL.
+def _decode(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Return a body without its encoding. None was asked for; but a bucket of files serves what lies there.
 
-    :raises FetchError: it is none, or one that must not be asked
+    :raises FetchError: it cannot be decoded, or is too long then
     """
+    if encoding.strip().lower() in _NO_ENCODINGS:
+        return body
+    if encoding.strip().lower() not in ("gzip", "x-gzip"):
+        raise FetchError("it answers in an encoding that nobody has asked for")
+    unpacking = zlib.decompressobj(wbits=31)
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise FetchError("it is no URL") from None
-    if not url.isascii() or not url.isprintable() or " " in url or port == 0:
-        raise FetchError("it is no URL")
-    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc or "#" in url:
-        raise FetchError("it must be written https://host/path, without a user and a fragment")
-    if parts.scheme == "http" and not allow_http:
-        raise FetchError("it must be https: whoever listens could change the answer")
-    return parts
+        # One byte more than there may be, and no more: 1 MB of zeros is 1 KB that was packed (CWE-409).
+        unpacked = unpacking.decompress(body, max_bytes + 1)
+    except zlib.error:
+        raise FetchError("it says that its answer is in gzip, and it is not") from None
+    if len(unpacked) > max_bytes:
+        raise FetchError(f"the answer has more than {max_bytes} bytes")
+    if not unpacking.eof or unpacking.unused_data:
+        raise FetchError("the answer has ended too early, or goes on behind its end")
+    return unpacked
 
 
-def _open(parts: SplitResult, tls: ssl.SSLContext | None, deadline: float, max_bytes: int) -> BoundedSocket:
-    port = parts.port or _default_port(parts)
-    return open_stream(cast(str, parts.hostname), port, tls, deadline, max_bytes + _MAX_HEAD_BYTES)
-
-
-def _default_port(parts: SplitResult) -> int:
-    return 443 if parts.scheme == "https" else 80
-
-
-def _name_of(url: object) -> str:
-    """Return a URL without its query and user, which may be secret."""
-    return str(url).partition("?")[0].rpartition("@")[2][:200]
+def _open(
+    parts: SplitResult, tls: ssl.SSLContext | None, proxy: Proxy | None, deadline: float, max_bytes: int
+) -> BoundedSocket:
+    host, port, most = cast(str, parts.hostname), port_of(parts), max_bytes + _MAX_HEAD_BYTES
+    if proxy is None:
+        return open_stream(host, port, tls, deadline, most)
+    stream = open_stream(proxy.host, proxy.port, None, deadline, most)
+    try:
+        if tls is not None:
+            proxy.connect(stream, host, port)
+            # End to end, with the certificate of the server that was asked for: the proxy reads and changes nothing.
+            stream.encrypt(tls, host)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 def _printable(text: str) -> str:

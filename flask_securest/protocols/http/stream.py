@@ -9,23 +9,31 @@ from __future__ import annotations
 import contextlib
 import io
 import ipaddress
-import os
 import socket
 import ssl
 import threading
-from collections.abc import Hashable
-from functools import lru_cache
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
-from ...errors import ConfigurationError
+from ...support.forks import SharedByThreads
 
 # How many addresses of one host are tried.
 _MAX_ADDRESSES = 4
 
 # Looking a name up cannot be interrupted: while the name server does not answer, these many threads wait for it, and
 # no more (CWE-400).
-_LOOKUPS = threading.BoundedSemaphore(16)
+_MOST_LOOKUPS = 16
+
+
+class _Lookups(SharedByThreads):
+    """Count the threads that look a name up."""
+
+    def begin_anew(self) -> None:
+        """Count from none: those of a parent process are not here."""
+        self.slots = threading.BoundedSemaphore(_MOST_LOOKUPS)
+
+
+_LOOKUPS = _Lookups()
 
 
 class FetchError(Exception):
@@ -44,6 +52,7 @@ class BoundedSocket(io.RawIOBase):
         self._stream = stream
         self._deadline = deadline
         self._left = most
+        self._reader: io.BufferedReader | None = None
 
     def encrypt(self, context: ssl.SSLContext, host: str) -> None:
         """Put TLS around the socket.
@@ -75,8 +84,10 @@ class BoundedSocket(io.RawIOBase):
         self._stream.sendall(credentials)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Return what ``http.client`` reads from."""
-        return io.BufferedReader(self)
+        """Return what ``http.client`` reads from: the same for each answer, of which there may be several (1xx)."""
+        if self._reader is None:
+            self._reader = io.BufferedReader(self)
+        return self._reader
 
     def close(self) -> None:
         """Close the socket."""
@@ -119,43 +130,6 @@ def open_stream(host: str, port: int, tls: ssl.SSLContext | None, deadline: floa
             return bounded
 
 
-def make_tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
-    """Return what is checked of a server's certificate: that an authority has issued it, for this host, for today.
-
-    Whoever answers without one could make up keys, and would be told passwords (CWE-295, CWE-297).
-
-    :param ca_file: a PEM file with the authorities, which is read once; ``None`` for the system's
-    :raises ConfigurationError: it cannot be read
-    """
-    if ca_file is not None and not isinstance(ca_file, (str, os.PathLike)):
-        raise ConfigurationError(f"ca_file must be the path of a PEM file, not of type {type(ca_file).__name__}")
-    try:
-        return _make_tls_context(ca_file if ca_file is None else os.fspath(ca_file))
-    except (OSError, ValueError) as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise ConfigurationError(f"ca_file: {ca_file!r} cannot be read as certificates in PEM: {problem}") from None
-
-
-@lru_cache(maxsize=16)  # the system's authorities take 20 ms to read
-def _make_tls_context(ca_file: Hashable) -> ssl.SSLContext:
-    context = new_tls_context(cast(str | None, ca_file))
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def new_tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
-    """Return a new context of a client, which asks for a certificate, and for TLS 1.2 or newer.
-
-    :param ca_file: a PEM file with the authorities; ``None`` for the system's
-    :raises OSError: it cannot be read
-    """
-    context = ssl.create_default_context(cafile=ca_file)
-    # Python leaves the least version to OpenSSL's configuration, which may name none: whoever stands in between could
-    # then talk both ends down to TLS 1.0, whose records can be read (CWE-757; RFC 8996). What asks for more stays.
-    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
-    return context
-
-
 def _look_up(host: str, port: int, deadline: float) -> list[tuple[int, Any]]:
     """Return family and address of a host, in time: by another thread, for nothing else can be left waiting."""
 
@@ -165,7 +139,7 @@ def _look_up(host: str, port: int, deadline: float) -> list[tuple[int, Any]]:
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return look_up()  # nobody is asked for a number
-    lookups = _LOOKUPS
+    lookups = _LOOKUPS.slots
     if not lookups.acquire(timeout=_seconds_until(deadline)):
         raise FetchError("too many names are being looked up already")
     found: list[tuple[int, Any]] = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import Any, NamedTuple
 
 from ...errors import BackendError, BadCredentialsError
-from ...support.checks import require_bool, require_name, require_names, require_number
-from ..claims import ClaimMapping, drop_nulls, read_roles
+from ...support.checks import require_bool, require_callable, require_name, require_names, require_number
+from ..claims import ClaimMapping, call_username, drop_nulls, read_roles
 from ..jwt.format import parse_object
 from ..token_rules import TokenRules
 
@@ -36,6 +36,7 @@ class Expected(NamedTuple):
     :param roles_claim: where the user's roles are; ``None`` for nowhere
     :param leeway: how far the issuer's clock may be ahead or behind, in seconds
     :param rules: what else it must say
+    :param username: a function of the answer that returns the user's name instead; ``None`` for none
     """
 
     username_claims: tuple[str, ...]
@@ -45,10 +46,12 @@ class Expected(NamedTuple):
     roles_claim: ClaimMapping | None
     leeway: float
     rules: TokenRules = TokenRules()
+    username: Callable[[Mapping[str, Any]], Any] | None = None
 
 
 def make_expected(
     username_claim: str | Iterable[str],
+    username: Any,
     audience: str | Iterable[str] | None,
     issuer: object,
     require_token_type: object,
@@ -60,6 +63,8 @@ def make_expected(
 
     :raises ConfigurationError: an argument that cannot be
     """
+    if username is not None:
+        require_callable(username, "username", "claims")
     return Expected(
         require_names(username_claim, "username_claim"),
         None if audience is None else require_names(audience, "audience"),
@@ -68,6 +73,7 @@ def make_expected(
         roles_claim if roles_claim is None or callable(roles_claim) else require_name(roles_claim, "roles_claim"),
         require_number(leeway, "leeway", MAX_LEEWAY_SECONDS),
         rules,
+        username,
     )
 
 
@@ -107,17 +113,30 @@ def read_answer(body: bytes, expected: Expected) -> Answer | Refusal:
     problem = _find_problem(said, expected)
     if problem is not None:
         return problem
-    username = next((name for claim in expected.username_claims if (name := _read_text(said, claim)) is not None), None)
-    if username is None:
-        return Refusal(f"a token of nobody: the answer has none of {', '.join(map(repr, expected.username_claims))}")
-    names = (username, _read_text(said, "jti"), _read_text(said, "client_id"))
-    if not all(name is None or _is_name(name) for name in names):
-        return Refusal(f"a token of which the answer has an empty name, or one of over {_MAX_NAME_LENGTH} characters")
     try:
+        username = _find_username(said, expected)
         roles = read_roles(said, expected.roles_claim)
     except BadCredentialsError as error:
         return Refusal(str(error))
+    names = (username, _read_text(said, "jti"), _read_text(said, "client_id"))
+    if not all(name is None or _is_name(name) for name in names):
+        return Refusal(f"a token of which the answer has an empty name, or one of over {_MAX_NAME_LENGTH} characters")
     return Answer(username, roles, _read_scopes(said), names[1], names[2], _read_time(said, "exp"), said)
+
+
+def _find_username(said: dict[str, Any], expected: Expected) -> str:
+    """Return the name of the user.
+
+    :raises BadCredentialsError: nobody
+    """
+    if expected.username is not None:
+        return call_username(expected.username, said)
+    for claim in expected.username_claims:
+        name = _read_text(said, claim)
+        if name is not None:
+            return name
+    claims = ", ".join(map(repr, expected.username_claims))
+    raise BadCredentialsError(f"a token of nobody: the answer has none of {claims}")
 
 
 def _find_problem(said: dict[str, Any], expected: Expected) -> Refusal | None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import monotonic, time
+from typing import TypeVar
 
 from ...errors import BackendError
 from ...support.checks import require_number, require_whole
+from ...support.forks import SharedByThreads
 from .answer import Answer, Refusal
 
 #: For how long what the issuer has said of a token may be believed, at most: so long a revoked one goes on working.
 MAX_CACHE_SECONDS = 60
+
+V = TypeVar("V")
+
+# For how long a token that was good is one of a known caller, whatever becomes of the answer.
+_KNOWN_SECONDS = 600
 
 # So many answers are never meant.
 _MOST_ENTRIES = 10_000_000
@@ -32,7 +39,7 @@ class _Flight:
         self.problem = "nobody has answered"
 
 
-class IntrospectionCache:
+class IntrospectionCache(SharedByThreads):
     """Believe answers for some time, and let one thread at a time ask about a token.
 
     :param seconds: for how long an answer about a token that is good is good itself
@@ -47,17 +54,23 @@ class IntrospectionCache:
         self._refused_seconds = require_number(refused_seconds, "negative_cache_seconds", MAX_CACHE_SECONDS)
         self._most = require_whole(most, "cache_entries", 1, _MOST_ENTRIES)
         self._patience = patience
-        self._lock = threading.Lock()
         # Apart: tokens that somebody makes up by the million must not drive out the good ones (CWE-770).
         self._good: dict[bytes, tuple[float, Answer | Refusal]] = {}
         self._refused: dict[bytes, tuple[float, Answer | Refusal]] = {}
+        # Those that were good, and until when that counts: their callers are no strangers.
+        self._known: dict[bytes, float] = {}
+        super().__init__()
+
+    def begin_anew(self) -> None:
+        """Wait for nobody."""
+        self._lock = threading.Lock()
         self._flights: dict[bytes, _Flight] = {}
 
-    def get(self, key: bytes, ask: Callable[[], Answer | Refusal]) -> Answer | Refusal:
+    def get(self, key: bytes, ask: Callable[[bool], Answer | Refusal]) -> Answer | Refusal:
         """Return what is known of a token, or else ask.
 
         :param key: what stands for the token
-        :param ask: asks the issuer
+        :param ask: asks the issuer; it is told whether the token was good before
         :raises BackendError: it cannot be told now
         """
         now = monotonic()
@@ -66,8 +79,7 @@ class IntrospectionCache:
             if kept is not None and now < kept[0]:
                 return kept[1]
             flight = self._flights.get(key)
-            # What was asked long ago may not be so any more; or the asking thread is one of the process that this one
-            # was forked from, and never comes back. Then it is asked again.
+            # What was asked long ago may not be so any more. Then it is asked again.
             joined = flight is not None and now < flight.asked_at + min(self._seconds, self._patience)
             if flight is None or not joined:
                 flight = self._flights[key] = _Flight(now, time())
@@ -79,9 +91,9 @@ class IntrospectionCache:
             raise BackendError(flight.problem)
         return flight.answer
 
-    def _lead(self, key: bytes, flight: _Flight, ask: Callable[[], Answer | Refusal]) -> Answer | Refusal:
+    def _lead(self, key: bytes, flight: _Flight, ask: Callable[[bool], Answer | Refusal]) -> Answer | Refusal:
         try:
-            flight.answer = ask()
+            flight.answer = ask(self._known.get(key, 0.0) > flight.asked_at)
         except BackendError as error:
             flight.problem = str(error)
             raise
@@ -102,11 +114,18 @@ class IntrospectionCache:
             kept, seconds = self._refused, self._refused_seconds
         else:
             kept, seconds = self._good, self._seconds
+            _bound(self._known, self._most, key, flight.asked_at + _KNOWN_SECONDS)
             if answer.ends_at is not None:
                 seconds = min(seconds, answer.ends_at - flight.asked_on)
         # From when it was asked, not from when it was answered: the token may have been revoked in between.
         until = flight.asked_at + seconds
         if until > monotonic():
-            kept[key] = until, answer
-            while len(kept) > self._most:
-                del kept[next(iter(kept))]  # the oldest
+            _bound(kept, self._most, key, (until, answer))
+
+
+def _bound(kept: dict[bytes, V], most: int, key: bytes, value: V) -> None:
+    """Keep a value, as the newest of so many."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > most:
+        del kept[next(iter(kept))]  # the oldest

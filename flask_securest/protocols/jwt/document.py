@@ -5,16 +5,15 @@ Discovery (OpenID Connect Discovery 1.0, section 4) reads ``jwks_uri`` from ``IS
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection
 from email.message import Message
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import BackendError, ConfigurationError
-from ..http.fetch import Fetched, fetch_with_headers, require_timeout, require_url
-from ..http.stream import make_tls_context
+from ..http.fetch import Fetched, FetchOptions, fetch
+from ..http.urls import require_url
 from .format import parse_key_document, parse_object
 from .jwk import read_key_set
 from .keys import KeySet
@@ -29,24 +28,11 @@ _FRESH_SECONDS, _FEWEST_FRESH_SECONDS, _MOST_FRESH_SECONDS = 600, 60, 3600
 # For how long it is known where the issuer has its keys.
 _DISCOVERED_SECONDS = 24 * 3600
 
+# The API server of Kubernetes, among others, answers 406 without the second one (RFC 7517, section 8.5.2).
+_ACCEPTED = {"Accept": "application/json, application/jwk-set+json"}
+
 _MAX_AGE = re.compile(r'(?:^|,)\s*max-age\s*=\s*"?(\d{1,9})"?\s*(?=,|$)', re.IGNORECASE)
 _NOT_KEPT = re.compile(r"(?:^|,)\s*(?:no-store|no-cache)\s*(?=,|=|$)", re.IGNORECASE)
-
-
-class FetchOptions(NamedTuple):
-    """Hold how an issuer is asked; see :func:`~flask_securest.protocols.http.fetch.fetch`."""
-
-    timeout: float
-    allow_http: bool = False
-    ca_file: str | os.PathLike[str] | None = None
-
-    def check(self) -> None:
-        """Raise if nobody can be asked like this.
-
-        :raises ConfigurationError: the timeout is none, or the file cannot be read
-        """
-        require_timeout(self.timeout)
-        make_tls_context(self.ca_file)
 
 
 class KeyDocument:
@@ -125,14 +111,8 @@ class KeyDocument:
         return where
 
     def _fetch(self, url: str, deadline: float) -> Fetched:
-        timeout, allow_http, ca_file = self._options
-        return fetch_with_headers(
-            url,
-            timeout=min(timeout, deadline - monotonic()),
-            max_bytes=MAX_DOCUMENT_BYTES,
-            allow_http=allow_http,
-            ca_file=ca_file,
-        )
+        left = min(self._options.timeout, deadline - monotonic())
+        return fetch(url, self._options._replace(timeout=left), max_bytes=MAX_DOCUMENT_BYTES, headers=_ACCEPTED)
 
 
 def _read_lifetime(headers: Message) -> float:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from ...errors import BackendError
+from ...support.forks import SharedByThreads
 from ...support.logs import get_logger, message_of
 from .keys import Key, KeySet, KeySource
 
@@ -48,7 +49,7 @@ class _Flight:
         self.landed = threading.Event()
 
 
-class RemoteKeys(KeySource):
+class RemoteKeys(SharedByThreads, KeySource):
     """Know the keys of an issuer. They are loaded at the first question.
 
     :param load: returns the keys, and for how many seconds they are good; or raises ``BackendError``
@@ -60,14 +61,18 @@ class RemoteKeys(KeySource):
         self._load = load
         self._timeout = timeout
         self._stale_seconds = stale_seconds
-        # Guards what follows. It is never held while the issuer is asked.
-        self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
-        self._flight: _Flight | None = None
         self._failures = 0
         self._retry_at = 0.0
         self._unknown_at = 0.0
         self._missing: dict[tuple[str | None, str], float] = {}
+        super().__init__()
+
+    def begin_anew(self) -> None:
+        """Wait for nobody. The keys that there are stay."""
+        # Guards what changes. It is never held while the issuer is asked.
+        self._lock = threading.Lock()
+        self._flight: _Flight | None = None
 
     def find(self, key_id: str | None, algorithm: str) -> Key | None:
         """Return the key, for which the issuer is asked if need be."""
@@ -126,7 +131,7 @@ class RemoteKeys(KeySource):
         """
         with self._lock:
             others = self._flight
-            # One that should have landed long ago was under way when this process was forked, and never will.
+            # One that should have landed long ago may never land.
             if others is not None and now >= others.until:
                 others = None
             if others is None:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ...errors import ConfigurationError
 from ...support.checks import require_list, require_name
-from .document import FetchOptions, KeyDocument
+from ..http.fetch import FetchOptions
+from .document import KeyDocument
 from .jwk import require_key, require_key_set
 from .jwks import RemoteKeys
 from .keys import ALGORITHMS, KeySource
@@ -31,6 +32,15 @@ class Issuers(NamedTuple):
     names: tuple[str, ...] | None
     several: bool = False
     tenants: Mapping[str, str] = MappingProxyType({})
+
+    def origins_of(self, provider: str) -> dict[str | None, str]:
+        """Return where the users of each issuer live; empty, if there is but one, and not in a list.
+
+        Whoever lists issuers may list another one tomorrow: its alice is somebody else.
+
+        :param provider: the name of the provider
+        """
+        return {each: f"{provider}:{each}" for each in self.names or ()} if self.several else {}
 
 
 def require_issuers(issuer: Any, tenants: Any) -> Issuers:

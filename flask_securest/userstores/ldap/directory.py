@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import BackendError, ConfigurationError
-from ...protocols.http.stream import new_tls_context
+from ...protocols.http.tls import new_tls_context
 from ...support.checks import require_list, require_name
 from .entries import BindAnswer, Entry
 from .servers import Server, UnreachableError
