@@ -1,21 +1,19 @@
-"""X.509 certificates (RFC 5280) as servers pass them on: PEM, in a header or in the WSGI environ."""
+"""What an X.509 certificate (RFC 5280) says of whose it is."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import re
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from ...errors import MissingDependencyError
+from .subjects import write_subject
 
 #: The kinds of alternative names that say who somebody is. UPN is the user principal name of Active Directory.
 NAME_KINDS = ("email", "DNS", "URI", "UPN")
 
-# nginx escapes line feeds as %0A; Apache makes spaces of them in a header, and leaves them in the environ.
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
+# A certificate, and those of authorities up to the root.
+_MOST_IN_A_CHAIN = 10
 
 _UPN = "1.3.6.1.4.1.311.20.2.3"
 
@@ -26,12 +24,16 @@ class Certificate(NamedTuple):
     :param fingerprint: the SHA-256 of its DER, in lower-case hexadecimal digits
     :param not_before: since when it is good
     :param not_after: until when
+    :param subject: its subject, as text (RFC 4514)
+    :param issuer: that of the authority that has issued it
     :param names: its alternative names (RFC 5280, section 4.2.1.6), as pairs of one of :data:`NAME_KINDS` and the name
     """
 
     fingerprint: str
     not_before: datetime
     not_after: datetime
+    subject: bytes
+    issuer: bytes
     names: tuple[tuple[str, str], ...]
 
 
@@ -49,25 +51,29 @@ class CertificateReader:
             raise MissingDependencyError(feature, "certificates") from None
         self._x509: Any = x509
 
-    def read(self, text: bytes) -> Certificate:
+    def read(self, chain: tuple[bytes, ...]) -> Certificate:
         """Return what a certificate says. Who has issued it is not looked at: the TLS server has done so.
 
-        :param text: PEM, of one certificate and nothing else; it may be percent-encoded
+        :param chain: the certificate in DER, and those of authorities that came with it: each has issued the one
+            before. Of certificates that are not so, somebody else has sent one (CWE-348).
         :raises ValueError: it is none; the error does not quote it
         """
-        found = _PEM.fullmatch(unquote_to_bytes(text) if b"%" in text else text)
-        if found is None:
-            raise ValueError("what is no certificate in PEM")
+        if not 1 <= len(chain) <= _MOST_IN_A_CHAIN:
+            raise ValueError("no certificate, or a chain that is too long")
+        read = [self._read(der) for der in chain]
+        if any(read[at].issuer != read[at + 1].subject for at in range(len(read) - 1)):
+            raise ValueError("several certificates that are no chain")
+        return read[0]
+
+    def _read(self, der: bytes) -> Certificate:
         try:
-            encoded = b"".join(found[1].split())
-            der = base64.b64decode(encoded, validate=True)
-            if base64.b64encode(der) != encoded:  # base64 has several spellings, of which one is right
-                raise ValueError
             certificate = self._x509.load_der_x509_certificate(der)
             return Certificate(
                 hashlib.sha256(der).hexdigest(),
                 certificate.not_valid_before_utc,
                 certificate.not_valid_after_utc,
+                write_subject(certificate.subject),
+                write_subject(certificate.issuer),
                 tuple(self._read_names(certificate)),
             )
         except Exception:  # noqa: S110  # the library has errors, and warnings, of many kinds for what is no certificate

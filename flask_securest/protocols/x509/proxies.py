@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import ConfigurationError
-from ...support.checks import require_list, require_name
+from ...errors import BadCredentialsError, ConfigurationError
+from ...support.checks import require_bool, require_list, require_name
 from ..http.headers import environ_key
+from .formats import FORMATS, Presented
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -21,22 +22,31 @@ UNIX = "unix"
 class ProxyHeaders:
     """Say which headers of which proxies tell of the certificates of TLS clients.
 
-    The proxy has to *set* all three on every request, so that what a client sends under these names never arrives.
+    The proxy has to *set* them on every request, so that what a client sends under these names never arrives.
 
     :param trusted_proxies: where the proxies connect from: addresses and networks, such as ``["127.0.0.1",
         "10.0.0.0/28"]``, or ``"unix"`` for Unix domain sockets. It is the peer of the socket, before any ``ProxyFix``
-    :param verify: the header that says ``SUCCESS`` for a certificate that was verified, and ``NONE`` for none
-    :param subject: the header with the subject (RFC 4514); without a certificate it is missing or empty
-    :param certificate: the header with the certificate in PEM, percent-encoded or with spaces for its line feeds;
-        without a certificate it is missing or empty
-    :raises ConfigurationError: what is no network, a network of everybody, or what is no header
+    :param format: how they write it: ``"nginx"``, ``"apache"``, ``"haproxy"``, ``"envoy"``, ``"traefik"``,
+        ``"aws-alb"``, or ``"rfc9440"`` for ``Client-Cert``
+    :param verify: the header that says whether a certificate was verified, where it has another name than there
+    :param subject: the one with the subject (RFC 4514); without a certificate it is missing or empty
+    :param certificate: the one with the certificate; without one it is missing or empty. ``""`` if the proxy passes
+        none on
+    :param single_header: whether the subject is read from its header, instead of from the certificate. Only for a
+        proxy that sets it, and never adds to it: of ``CN=mallory,O=Example`` and ``UID=alice`` a server makes one
+        subject, and nobody can tell.
+    :raises ConfigurationError: what is no network, a network of everybody, what is no header, or none of this format
     """
 
     trusted_proxies: Iterable[str]
-    verify: str = "X-SSL-Client-Verify"
-    subject: str = "X-SSL-Client-DN"
-    certificate: str = "X-SSL-Client-Cert"
+    format: str = "nginx"
+    verify: str | None = None
+    subject: str | None = None
+    certificate: str | None = None
+    single_header: bool = False
     _networks: tuple[_Network, ...] = field(init=False, repr=False)
+    _headers: Mapping[str, str] = field(init=False, repr=False)
+    _keys: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check every argument."""
@@ -45,9 +55,50 @@ class ProxyHeaders:
             raise ConfigurationError("trusted_proxies must name a proxy: without one, no header can be believed")
         object.__setattr__(self, "trusted_proxies", proxies)
         object.__setattr__(self, "_networks", tuple(_read_network(proxy) for proxy in proxies if proxy != UNIX))
-        names = (self.verify, self.subject, self.certificate)
-        if len(set(map(environ_key, names))) < len(names):
-            raise ConfigurationError("verify, subject and certificate must be three headers")
+        if self.format not in FORMATS:
+            raise ConfigurationError(f"format must be one of {', '.join(FORMATS)}, not {self.format!r}")
+        headers = dict(FORMATS[self.format].headers)
+        for what in ("verify", "subject", "certificate"):
+            name = getattr(self, what)
+            if name is not None and what not in headers:
+                raise ConfigurationError(f"format={self.format!r} has no header for {what}: it is {name!r}")
+            headers[what] = headers.get(what, "") if name is None else name
+        headers = {what: name for what, name in headers.items() if name}
+        require_bool(self.single_header, "single_header")
+        if "certificate" not in headers and not self.single_header:
+            # Servers join equal headers with a comma: CN=mallory and UID=alice would be one subject, of both.
+            raise ConfigurationError(
+                "without a header for the certificate, the subject is believed as it stands: let the proxy pass the "
+                "certificate on, or say single_header=True if it sets the subject's header, and never adds to it"
+            )
+        if self.single_header and "subject" not in headers:
+            raise ConfigurationError(f"single_header=True needs a header with the subject: {self.format!r} has none")
+        keys = {what: environ_key(name) for what, name in headers.items()}
+        if len(set(keys.values())) < len(keys):
+            raise ConfigurationError("verify, subject and certificate must be different headers")
+        object.__setattr__(self, "_headers", headers)
+        object.__setattr__(self, "_keys", keys)
+
+    @property
+    def credential_headers(self) -> tuple[str, ...]:
+        """Return the headers that say whose certificate it is; not the one that says ``NONE`` with every request."""
+        return (self._headers["subject" if self.single_header else "certificate"],)
+
+    def read(self, environ: Mapping[str, Any]) -> Presented | None:
+        """Return what the proxy tells of a certificate; ``None`` for a client without one.
+
+        :param environ: the WSGI environ
+        :raises BadCredentialsError: it is not the proxy that tells
+        :raises ValueError: the certificate was not verified, or cannot be read
+        """
+        told = {what: str(environ.get(key, "")).strip(" \t") for what, key in self._keys.items()}
+        if not any(told.values()):
+            return None
+        if not self.trusts(environ):
+            # Whoever gets past the proxy can send what the proxy sends (CWE-290). It is not taken for an anonymous
+            # request either: who tries to be somebody must not be taken for nobody.
+            raise BadCredentialsError("headers of a proxy, from an address that is none of trusted_proxies")
+        return FORMATS[self.format].read({"verify": "", "subject": "", "certificate": "", **told})
 
     def trusts(self, environ: Mapping[str, Any]) -> bool:
         """Return whether a request comes from one of the proxies: from the socket's peer, not whom a header names.
