@@ -199,7 +199,7 @@ def _read_fields() -> dict[str, Any] | None:
         return None
     else:
         try:
-            token = secret.decode("utf-8")
+            token = secret.decode("utf-8-sig")  # a byte order mark may be ignored (RFC 8259, section 8.1)
             if is_form:
                 credentials = parse_qsl(token, max_num_fields=20, keep_blank_values=True)
             else:

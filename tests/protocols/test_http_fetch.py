@@ -360,7 +360,7 @@ def test_tls_is_1_2_or_newer_whatever_openssl_is_configured_for(tmp_path, monkey
 
     monkeypatch.setattr(ssl, "create_default_context", make_as_configured)
     users = LDAPUserstore("ldaps://localhost", base_dn="dc=test", ca_file=str(certificate))
-    for context in (make_tls_context(certificate), users._directory._tls):
+    for context in (make_tls_context(certificate), users._directory._make_tls_context()):
         assert context.minimum_version is ssl.TLSVersion[least]
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname

@@ -1037,8 +1037,9 @@ def test_a_connection_that_is_closed_is_not_opened_again_by_a_bind(server):
 
 
 def test_a_server_that_was_down_is_the_first_again_after_a_while(own, server):
-    made = store(own, urls=[own.tls_url, server.tls_url], down_seconds=0.2)
-    made._directory._tls.load_verify_locations(server.ca_file)
+    authorities = own.directory / "both.pem"
+    authorities.write_text(own.ca_file.read_text() + server.ca_file.read_text())
+    made = store(own, urls=[own.tls_url, server.tls_url], down_seconds=0.2, ca_file=authorities)
     assert made.verify_password("bob", "builder").username == "bob"  # the other one has him
     with own.run():
         time.sleep(0.3)
@@ -1084,8 +1085,9 @@ def test_while_all_servers_are_down_one_caller_waits_and_the_others_do_not(serve
 
 def test_a_user_that_one_server_does_not_know_is_not_looked_for_on_the_next(own, server):
     with own.run():
-        made = store(own, urls=[own.tls_url, server.tls_url])
-        made._directory._tls.load_verify_locations(server.ca_file)
+        authorities = own.directory / "both.pem"
+        authorities.write_text(own.ca_file.read_text() + server.ca_file.read_text())
+        made = store(own, urls=[own.tls_url, server.tls_url], ca_file=authorities)
         assert made.get_user("bob") is None
 
 

@@ -33,7 +33,10 @@ os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock
 
 
 def make_tls_context(
-    ca_file: str | os.PathLike[str] | None, client_certificate: ClientCertificate | None = None
+    ca_file: str | os.PathLike[str] | None,
+    client_certificate: ClientCertificate | None = None,
+    *,
+    protocol: str | None = "http/1.1",
 ) -> ssl.SSLContext:
     """Return what is checked of a server's certificate: that an authority has issued it, for this host, for today.
 
@@ -44,51 +47,45 @@ def make_tls_context(
 
     :param ca_file: a PEM file with the authorities; ``None`` for the system's
     :param client_certificate: a PEM file with our own certificate and its key, or one of each; ``None`` for none
+    :param protocol: what is spoken (RFC 7301), for a server that speaks several; ``None`` to say nothing
     :raises ConfigurationError: one of them cannot be read
     """
     files = _require_paths(ca_file, client_certificate)
+    key = (protocol, *files)
     with _lock:
-        kept = _kept.get(files)
+        kept = _kept.get(key)
         # The system's authorities take 20 ms to read.
         looks = tuple(map(_look, files if ca_file is not None else (*_find_system_files(), *files[1:])))
         if kept is not None and looks in (kept.made_of, kept.failed_with):
             return kept.context
         try:
-            made = _Kept(_make(files), looks)
+            made = _Kept(_make(files, protocol), looks)
             problem = None
         except (OSError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
         if problem is None:
             while len(_kept) >= _MOST_KEPT:
                 del _kept[next(iter(_kept))]
-            _kept[files] = made
+            _kept[key] = made
             return made.context
         named = " and ".join(repr(each) for each in files if each is not None) or "the system's authorities"
-        told = f"ca_file, client_certificate: {named} cannot be read as certificates in PEM: {problem}"
+        what = "ca_file" if client_certificate is None else "ca_file, client_certificate"
+        told = f"{what}: {named} cannot be read as certificates in PEM: {problem}"
         if kept is None:
             raise ConfigurationError(told)
-        _kept[files] = kept._replace(failed_with=looks)
+        _kept[key] = kept._replace(failed_with=looks)
     _log.error("%s; what was read before goes on being used", told)
     return kept.context
 
 
-def new_tls_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
-    """Return a new context of a client, which asks for a certificate, and for TLS 1.2 or newer.
-
-    :param ca_file: a PEM file with the authorities; ``None`` for the system's
-    :raises OSError: it cannot be read
-    """
+def _make(files: tuple[str | None, ...], protocol: str | None) -> ssl.SSLContext:
+    ca_file, certificate, key = files
     context = ssl.create_default_context(cafile=ca_file)
     # Python leaves the least version to OpenSSL's configuration, which may name none: whoever stands in between could
     # then talk both ends down to TLS 1.0, whose records can be read (CWE-757; RFC 8996). What asks for more stays.
     context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
-    return context
-
-
-def _make(files: tuple[str | None, ...]) -> ssl.SSLContext:
-    ca_file, certificate, key = files
-    context = new_tls_context(ca_file)
-    context.set_alpn_protocols(["http/1.1"])
+    if protocol is not None:
+        context.set_alpn_protocols([protocol])
     if certificate is not None:
         # An encrypted key would make OpenSSL ask for its password at the terminal, and wait.
         context.load_cert_chain(certificate, key, password=lambda: b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -9,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ...errors import BackendError, ConfigurationError
-from ...protocols.http.tls import new_tls_context
+from ...protocols.http.tls import make_tls_context
 from ...support.checks import require_list, require_name
 from .entries import BindAnswer, Entry
 from .servers import Server, UnreachableError
@@ -64,13 +65,15 @@ class Directory:
         self._total_seconds = require_seconds(total_seconds, "total_seconds")
         self._down_seconds = require_seconds(down_seconds, "down_seconds")
         self._probe = threading.Lock()
-        try:
-            # It asks for a certificate that one of the authorities has issued for this host or address: whoever
-            # answers without one would be told the passwords (CWE-295, CWE-297).
-            self._tls = new_tls_context(ca_file)
-        except (OSError, TypeError) as error:
-            problem = f"{type(error).__name__}: {error}"
-            raise ConfigurationError(f"ca_file: {ca_file!r} cannot be read as certificates in PEM: {problem}") from None
+        self._ca_file = ca_file
+        self._make_tls_context()  # a file that cannot be read is told at once
+
+    def _make_tls_context(self) -> ssl.SSLContext:
+        """Return what asks for a certificate that one of the authorities has issued for this host or address.
+
+        Whoever answers without one would be told the passwords (CWE-295, CWE-297).
+        """
+        return make_tls_context(self._ca_file, protocol=None)
 
     def bind(self, dn: str, password: str) -> BindAnswer:
         """Return what a server says to this name and password. Nothing else is asked on the connection.
@@ -146,7 +149,7 @@ class Directory:
             if now >= end:
                 break
             try:
-                answer = in_session(server, min(end, now + self._timeout_seconds), self._tls, work)
+                answer = in_session(server, min(end, now + self._timeout_seconds), self._make_tls_context(), work)
             except UnreachableError as error:
                 failures.append(f"{server.url}: {error}")
                 server.down_until = monotonic() + self._down_seconds

@@ -78,7 +78,8 @@ class LDAPUserstore(AbstractVerifyingUserstore):
         default none that exists, which a directory with slow hashes refuses faster (CWE-208)
     :param start_tls: encrypt ``ldap://`` connections before anything is asked
     :param allow_plaintext: let passwords travel as they are
-    :param ca_file: a PEM file with the authorities that issue the servers' certificates; ``None`` for the system's
+    :param ca_file: a PEM file with the authorities that issue the servers' certificates; ``None`` for the system's. It
+        is read again when it changes
     :param timeout_seconds: how long one server is waited for, each time it is asked
     :param total_seconds: how long all of them together are waited for, each time; a login asks two or three times
     :param down_seconds: how long a server that did not answer is asked after the others
