@@ -34,7 +34,7 @@ class Everything:
         self.providers = [
             keys,
             ClientCertificateAuthenticator(
-                source=ProxyHeaders(trusted_proxies=["127.0.0.1"]), attribute="CN", name="certificate"
+                source=ProxyHeaders(["127.0.0.1"], single_header=True), attribute="CN", name="certificate"
             ),
             PasswordAuthenticator(password_hasher=FAST),
             tokens,

@@ -58,8 +58,10 @@ class CertificateReader:
             before. Of certificates that are not so, somebody else has sent one (CWE-348).
         :raises ValueError: it is none; the error does not quote it
         """
-        if not 1 <= len(chain) <= _MOST_IN_A_CHAIN:
-            raise ValueError("no certificate, or a chain that is too long")
+        if not chain:
+            raise ValueError("a certificate that the TLS server has not passed on")
+        if len(chain) > _MOST_IN_A_CHAIN:
+            raise ValueError("a chain of too many certificates")
         read = [self._read(der) for der in chain]
         if any(read[at].issuer != read[at + 1].subject for at in range(len(read) - 1)):
             raise ValueError("several certificates that are no chain")
