@@ -45,7 +45,7 @@ PUBLIC = {
         "make_request"
     ),
     "flask_securest.token_resources": "add_token_resources",
-    "flask_securest.tokenstores": "AbstractTokenstore Session SimpleTokenstore",
+    "flask_securest.tokenstores": "AbstractTokenstore RevokedTokens Session SimpleTokenstore",
     "flask_securest.tokenstores.redis": "RedisTokenstore",
     "flask_securest.tokenstores.sqlalchemy": "SQLAlchemyTokenstore",
     "flask_securest.userstores": (

@@ -90,6 +90,31 @@ class TestTokenAuthenticator(AuthenticationProviderContract):
             yield {"Authorization": value}
 
 
+class TestHeaderApiKeyAuthenticatorWithAScheme(TestHeaderApiKeyAuthenticator):
+    def make_provider(self):
+        return api_key("Authorization", scheme="Token")
+
+    def good_headers(self, provider):
+        return {"Authorization": f"Token {KEY}"}
+
+    def wrong_headers(self, provider):
+        for headers in super().wrong_headers(provider):
+            yield {"Authorization": b"Token " + headers["X-API-Key"]}
+        yield from ({"Authorization": value} for value in ("Token", "Token ", "token x", f"Token {KEY} x"))
+
+
+class TestTokenAuthenticatorWithAScheme(TestTokenAuthenticator):
+    def make_provider(self):
+        return TokenAuthenticator(SECRET_KEY, scheme="JWT")
+
+    def good_headers(self, provider):
+        return {"Authorization": "JWT " + provider.generate_auth_token("alice")}
+
+    def wrong_headers(self, provider):
+        for headers in super().wrong_headers(provider):
+            yield {"Authorization": re.sub("^[Bb]earer", "JWT", headers["Authorization"])}
+
+
 class TestTokenAuthenticatorWithAHeaderOfItsOwn(TestTokenAuthenticator):
     def make_provider(self):
         return TokenAuthenticator(SECRET_KEY, header="Authentication-Token")

@@ -25,6 +25,7 @@ from flask_securest.errors import ConfigurationError
 from flask_securest.protocols.x509.certificate import CertificateReader
 from flask_securest.protocols.x509.formats import FORMATS
 from flask_securest.protocols.x509.names import parse_dn
+from flask_securest.testing import AuthenticationProviderContract
 
 ALICES = {"CN=alice,OU=People,O=Example": "alice"}
 VERIFY, SUBJECT, CERT = "X-SSL-Client-Verify", "X-SSL-Client-DN", "X-SSL-Client-Cert"
@@ -152,6 +153,44 @@ def test_whatever_a_header_has_it_is_refused_or_alices_and_no_bug(kind, changes,
         outcome = ask(make(kind), {n: v for n, v in good.items() if n != IN[kind]}, **environ)
         assert outcome.answer in (Answer.VERIFIED, Answer.WRONG_CREDENTIALS, Answer.NO_CREDENTIALS), outcome.error
         assert outcome.identity is None or outcome.identity.user.username == "alice"
+
+
+class _FormatContract(AuthenticationProviderContract):
+    SECRETS = ("-----BEGIN",)
+    KIND = ""
+
+    @pytest.fixture(autouse=True)
+    def _certificates(self, authority):
+        self.certificates = authority
+
+    def make_provider(self):
+        # By the fingerprint, which a change of any byte changes: who has signed it, the proxy has looked at.
+        fingerprint = fingerprint_of(self.certificates.alice)
+        return make(self.KIND, by="fingerprint", user_of_certificate={fingerprint: "alice"})
+
+    def make_userstore(self):
+        return make_userstore()
+
+    def authenticate(self, provider, headers, userstore=None):
+        return ask(provider, headers, userstore=userstore or self.make_userstore())
+
+    def good_headers(self, provider):
+        headers = RECORDED[self.KIND](self.certificates.alice)
+        if self.KIND == "envoy":
+            headers = {IN["envoy"]: f"Cert={quote(pem_of(self.certificates.alice), safe='')}"}
+        # Those that count: in the others, a change changes nothing.
+        return {name: value for name, value in headers.items() if name in (IN[self.KIND], VERIFY)}
+
+    def wrong_headers(self, provider):
+        good = self.good_headers(provider)
+        for value in ("x", ":x:", good[IN[self.KIND]][:-9], good[IN[self.KIND]] * 2, "A" * 5000):
+            yield {**good, IN[self.KIND]: value}
+        yield RECORDED[self.KIND](self.certificates.mallory)
+
+
+for _kind in FORMATS:
+    _name = f"Test{_kind.title().replace('-', '')}KeepsTheContract"
+    globals()[_name] = type(_name, (_FormatContract,), {"KIND": _kind})
 
 
 REFUSED = [

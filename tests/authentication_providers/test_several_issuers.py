@@ -9,7 +9,7 @@ from flask_securest import current_identity
 from flask_securest.authentication_providers.jwt import JWTAuthenticator
 from flask_securest.decision.chain import Answer, Chain
 from flask_securest.errors import ConfigurationError
-from flask_securest.testing import make_request
+from flask_securest.testing import AuthenticationProviderContract, make_request
 
 ONE, TWO = "https://one.example", "https://two.example"
 KEY, OTHER = new_key("RSA"), new_key("RSA", 1)
@@ -23,6 +23,25 @@ def make(**options):
 
 def ask(provider, sent, userstore=None):
     return Chain([("jwt", provider)], userstore).authenticate(make_request(bearer(sent)))
+
+
+class TestSeveralIssuersKeepTheContract(AuthenticationProviderContract):
+    SECRETS = (SECRET,)
+    _store = make_userstore()
+
+    def make_provider(self):
+        keys = {ONE: SECRET, TWO: "x" * 64}
+        return make(jwks=None, key=keys, algorithms=["HS256"], username=lambda claims: claims["sub"])
+
+    def make_userstore(self):
+        return self._store
+
+    def good_headers(self, provider):
+        return bearer(token("HS256", iss=ONE))
+
+    def wrong_headers(self, provider):
+        for sent in (token("HS256", iss=TWO), token("HS256"), token("HS256", iss=ONE, key="x" * 64), "x", "x.y.z"):
+            yield bearer(sent)
 
 
 def test_each_issuer_signs_with_its_own_keys_and_never_with_those_of_another_one():

@@ -38,6 +38,10 @@ class Format(NamedTuple):
     read: Callable[[Told], Presented | None]
 
 
+# A chain of certificates, percent-encoded. A server that does not stop there must not make us decode megabytes
+# (CWE-400).
+_MOST_CHARACTERS = 65_536
+
 # nginx escapes line feeds as %0A; Apache makes spaces of them in a header, and leaves them in the environ.
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 _BYTE_SEQUENCE = re.compile(rb":([A-Za-z0-9+/=]+):")  # RFC 8941, section 3.3.5
@@ -68,6 +72,8 @@ def _decode(encoded: bytes) -> bytes:
 
 
 def _to_bytes(text: str) -> bytes:
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"a header of {len(text)} characters")
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -104,7 +110,7 @@ def _read_haproxy(told: Told) -> Presented | None:
 def _read_envoy(told: Told) -> Presented | None:
     # One element, and one Cert in it: of several, the first ones are what a client, or another proxy, has sent.
     found: dict[str, str] = {}
-    at, text = 0, told["certificate"]
+    at, text = 0, _to_bytes(told["certificate"]).decode("latin-1")
     while True:
         pair = _XFCC_PAIR.match(text, at)
         if pair is None:
