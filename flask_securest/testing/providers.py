@@ -155,7 +155,8 @@ class AuthenticationProviderContract(ABC):
                 self._assert_refused(provider, name, scheme + change, unless=self.NOT_EVERY_BYTE_COUNTS)
             worse = [good + b"\x00", b"\xff" + good, good * 2, good + b"," + good, good + b", " + good]
             for changed in (*worse, scheme + good[len(scheme) :].swapcase()):
-                self._assert_refused(provider, name, changed, unless=self.NOT_EVERY_BYTE_COUNTS)
+                if changed != good:  # a number has no case
+                    self._assert_refused(provider, name, changed, unless=self.NOT_EVERY_BYTE_COUNTS)
 
     def test_a_header_of_a_megabyte_is_refused(self) -> None:
         provider = self.make_provider()
