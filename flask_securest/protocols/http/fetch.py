@@ -144,17 +144,17 @@ def _ask(
         if proxy.authorization is not None:
             authorization["Proxy-Authorization"] = proxy.authorization
     connection.request("GET" if secret is None else "POST", path, secret, authorization)
-    announced = []  # held: one that is thrown away closes the connection
-    for _ in range(_MOST_INTERIM):
-        # Not by connection.getresponse(), which closes what is still to be read where the server is to close it.
-        response = http.client.HTTPResponse(cast(Any, stream), method="GET" if secret is None else "POST")
-        response.begin()
-        # An answer that says that another one will come, such as 103 (RFC 9110, section 15.2). After 101 it would come
-        # in another protocol.
-        if not 100 <= response.status < 200 or response.status == 101:
-            break
-        announced.append(response)
-    with contextlib.closing(response):
+    with contextlib.ExitStack() as opened:
+        for _ in range(_MOST_INTERIM):
+            # Not by connection.getresponse(), which closes what is still to be read where the server is to close it.
+            response: Any = http.client.HTTPResponse(cast(Any, stream), method="GET" if secret is None else "POST")
+            opened.enter_context(contextlib.closing(response))
+            response.begin()
+            # An answer that says that another one will come, such as 103 (RFC 9110, section 15.2). After 101 it would
+            # come in another protocol.
+            if not 100 <= response.status < 200 or response.status == 101:
+                break
+            response.fp = None  # what follows is the next one's to read
         if response.status != 200:
             raise FetchError(f"it answers with the status {response.status}")
         body = _read_body(response, max_bytes)
