@@ -1,6 +1,8 @@
+import gc
 import logging
 
 import pytest
+from helpers import how_many
 from hypothesis import settings
 from servers.fixtures import (  # noqa: F401
     directory,
@@ -16,13 +18,20 @@ from servers.process import tell_of_skips
 pytest.register_assert_rewrite("flask_securest.testing")
 
 # How long an example takes depends on who else uses the machine.
-settings.register_profile("tests", deadline=None)
+settings.register_profile("tests", deadline=None, max_examples=how_many(30, 100))
 settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)
 def _log_everything(caplog):
     caplog.set_level(logging.DEBUG, logger="flask_securest")
+
+
+def pytest_collection_finish():
+    # What is there when the tests begin stays until they have ended: the garbage collector need not look through it.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,6 +1,7 @@
 """Small real things that the tests are made of."""
 
 import base64
+import os
 import re
 import time
 from datetime import datetime, timedelta, timezone
@@ -28,6 +29,11 @@ FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 KEY = "key-of-ci-7f6b0e0b"
 SECRET_KEY = "a secret key of the tests, long enough"
+
+
+def how_many(few, many):
+    """Return how often something is tried: few times, and many by ``make test-long``, which sets AT_LENGTH."""
+    return many if os.environ.get("AT_LENGTH") else few
 
 
 def show(value):

@@ -7,7 +7,20 @@ import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from helpers import ALICE, KEY, SECRET_KEY, api_key, basic, bearer, chain_of_three, new_who, secured, show, with_key
+from helpers import (
+    ALICE,
+    KEY,
+    SECRET_KEY,
+    api_key,
+    basic,
+    bearer,
+    chain_of_three,
+    how_many,
+    new_who,
+    secured,
+    show,
+    with_key,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,7 +188,7 @@ raw_headers = st.dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=how_many(100, 500), deadline=None)
 @given(environ=raw_headers, method=st.sampled_from(["GET", "POST", "HEAD"]))
 def test_any_bytes_in_any_header_are_a_401(environ, method):
     Who = new_who()

@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
-from helpers import ALICE, FAST, KEY, api_key, make_userstore, new_who, secured
+from helpers import ALICE, FAST, KEY, api_key, how_many, make_userstore, new_who, secured
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers.certificates import UPN, Authority
@@ -773,14 +773,14 @@ class TestDistinguishedNames:
     def test_a_value_of_bytes_is_not_the_text_that_looks_like_it(self):
         assert parse_dn(b"CN=#0C0161") != parse_dn(rb"CN=\#0C0161")
 
-    @settings(max_examples=500)
+    @settings(max_examples=how_many(100, 500))
     @given(st.lists(st.tuples(st.sampled_from(["CN", "O", "OU"]), st.text(max_size=20)), min_size=1, max_size=5))
     def test_what_has_been_escaped_comes_out_as_it_was(self, pairs):
         pairs = [(kind, value.encode("utf-8", "replace").decode()) for kind, value in pairs]
         text = ",".join(f"{kind}=" + "".join(f"\\{byte:02X}" for byte in value.encode()) for kind, value in pairs)
         assert parse_dn(text.encode()) == tuple(frozenset([pair]) for pair in pairs)
 
-    @settings(max_examples=500)
+    @settings(max_examples=how_many(100, 500))
     @given(
         st.text(
             alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20
@@ -792,7 +792,7 @@ class TestDistinguishedNames:
         assert find_values(dn, "CN") == [value]
         assert find_values(dn, "UID") == ["x"]
 
-    @settings(max_examples=500)
+    @settings(max_examples=how_many(100, 500))
     @given(st.binary(max_size=100) | st.text(alphabet='CN=alice,+\\"#; 0', max_size=60).map(str.encode))
     def test_anything_else_is_a_value_error(self, text):
         try:
@@ -814,7 +814,7 @@ class TestGarbage:
         st.text(max_size=60) | st.binary(max_size=60) | st.sampled_from(["SUCCESS", "NONE", "CN=bob", "NONE,SUCCESS"]),
     )
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=how_many(60, 300), deadline=None)
     @given(headers=HEADERS, peer=st.sampled_from(["127.0.0.1", "192.0.2.1", ""]) | st.text(max_size=20))
     def test_headers_are_never_good_and_never_a_bug(self, headers, peer):
         by_print = ClientCertificateAuthenticator(
@@ -827,7 +827,7 @@ class TestGarbage:
                 anything = any(value.strip(b" \t" if isinstance(value, bytes) else " \t") for value in headers.values())
                 assert (outcome.answer is Answer.WRONG_CREDENTIALS) == anything
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=how_many(40, 200), deadline=None)
     @given(changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 4), st.binary(max_size=4)), min_size=1))
     def test_a_certificate_with_changes_is_not_that_one_and_never_a_bug(self, authority, changes):
         der = bytearray(authority.alice.public_bytes(serialization.Encoding.DER))

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 import pytest
 from flask_restful import Resource
-from helpers import SECRET_KEY, bearer, new_who, secured, show, wait_until, who
+from helpers import SECRET_KEY, bearer, how_many, new_who, secured, show, wait_until, who
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers.issuer import API, API_SECRET, CLIENT, OPAQUE
@@ -747,7 +747,7 @@ CLAIMS = ["active", "token_type", "typ", "token_use", "cnf", "iss", "aud", "exp"
 CLAIMS += ["client_id", "scope", "roles"]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=how_many(80, 400), deadline=None)
 @given(said=st.dictionaries(st.sampled_from(CLAIMS), JSON))
 def test_whatever_is_said_is_an_answer_a_refusal_or_a_back_end_that_is_down(said):
     for claims in (said, GOOD | said, GOOD | said | {"active": True}):
@@ -764,7 +764,7 @@ def test_whatever_is_said_is_an_answer_a_refusal_or_a_back_end_that_is_down(said
         Identity(user, scopes=answer.scopes, expires_at=ends_at)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=how_many(100, 500), deadline=None)
 @given(body=st.binary(max_size=200))
 def test_whatever_bytes_are_said_are_never_a_yes_and_never_a_bug(body):
     try:

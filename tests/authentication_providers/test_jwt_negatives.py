@@ -9,7 +9,7 @@ import json
 import zlib
 
 import pytest
-from helpers import bearer, new_who, secured
+from helpers import bearer, how_many, new_who, secured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jwt_tokens import AUDIENCE, FUTURE, ISSUER, PAST, SECRET, b64, claims, join, jwk, jwks, new_key, pem, sign, token
@@ -436,7 +436,7 @@ def test_a_shared_secret_is_asked_for(name):
 # Whatever comes
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=how_many(60, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_any_bytes_are_bad_credentials(sent):
     with pytest.raises(BadCredentialsError):
@@ -452,7 +452,7 @@ _CLAIMS = ["iss", "aud", "sub", "exp", "nbf", "iat", "jti", "azp", "client_id", 
 _MEMBERS = ["alg", "kid", "typ", "crit", "b64", "jwk", "jku", "x5c", "cty", "zip"]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=how_many(80, 400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(_MEMBERS), _JSON, max_size=4),
     st.dictionaries(st.sampled_from(_CLAIMS), _JSON, max_size=4),
@@ -468,7 +468,7 @@ def test_any_claims_that_the_issuer_has_signed_are_good_or_bad_credentials_and_n
         assert outcome.identity.user.username == "alice"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=how_many(60, 300), deadline=None)
 @given(st.data())
 def test_a_token_with_any_byte_changed_is_bad(data):
     provider = JWTAuthenticator(algorithms=["RS256"], issuer=ISSUER, audience=AUDIENCE, key=pem(RSA))

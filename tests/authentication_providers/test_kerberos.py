@@ -12,7 +12,7 @@ import time
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from helpers import Scripted, make_userstore, new_who, secured
+from helpers import Scripted, how_many, make_userstore, new_who, secured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers.certificates import Authority
@@ -609,12 +609,16 @@ class TestGarbage:
         for secret in ("alice", "plantedxx", "HTTP/other", REALM, base64.b64encode(token).decode()[:20]):
             assert secret not in caplog.text
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=how_many(60, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(raw=st.binary(max_size=300), beginning=st.sampled_from([b"", b"`", bytes.fromhex("602806062b0601050502")]))
     def test_bytes_are_never_good_and_never_a_bug(self, kdc, raw, beginning):
         assert_refused(ask(make_provider(kdc), negotiate(beginning + raw)))
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=how_many(60, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 8), st.binary(max_size=8)), min_size=1))
     def test_a_token_with_changes_is_nobody_elses_and_never_a_bug(self, kdc, changes):
         token = bytearray(make_token(kdc.alice)[0])
@@ -627,7 +631,9 @@ class TestGarbage:
         else:
             assert outcome.identity.user.username == "alice"
 
-    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=how_many(40, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(text=st.text(max_size=80))
     def test_text_is_never_good_and_never_a_bug(self, kdc, text):
         for value in (text, f"Negotiate {text}", f"Negotiate{text}", f"negotiate\t{text}"):

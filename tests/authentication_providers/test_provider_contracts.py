@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 import pytest
-from helpers import FAST, KEY, SECRET_KEY, api_key, basic, make_userstore, show
+from helpers import FAST, KEY, SECRET_KEY, api_key, basic, how_many, make_userstore, show
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -435,7 +435,7 @@ SHIPPED = [
 
 
 @pytest.mark.parametrize("contract", SHIPPED)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=how_many(60, 300), deadline=None)
 @given(raw=st.binary(max_size=200), behind_scheme=st.booleans())
 def test_raw_bytes_in_its_header_are_never_good_and_never_a_bug(contract, raw, behind_scheme):
     under_test = contract()
@@ -447,7 +447,7 @@ def test_raw_bytes_in_its_header_are_never_good_and_never_a_bug(contract, raw, b
 
 
 @pytest.mark.parametrize("contract", SHIPPED)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=how_many(40, 200), deadline=None)
 @given(text=st.text(max_size=50))
 def test_text_that_no_server_would_pass_on_is_never_good_and_never_a_bug(contract, text):
     under_test = contract()
@@ -458,7 +458,7 @@ def test_text_that_no_server_would_pass_on_is_never_good_and_never_a_bug(contrac
             assert outcome.answer in (Answer.WRONG_CREDENTIALS, Answer.NO_CREDENTIALS), outcome.error
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=how_many(60, 300), deadline=None)
 @given(pair=st.tuples(st.text(max_size=20), st.text(max_size=20)))
 def test_any_name_and_password_in_proper_base64_is_never_good_and_never_a_bug(pair):
     under_test = TestPasswordAuthenticator()

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from helpers import show
+from helpers import how_many, show
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers.scripted_http import make_certificate, raw_server, scripted_server, server_tls
@@ -132,7 +132,7 @@ def test_an_answer_that_is_broken_or_cut_is_an_error(raw):
         answered(raw)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=how_many(30, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from([b"", HEAD, HEAD + b"\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"]), st.binary(max_size=200)
 )

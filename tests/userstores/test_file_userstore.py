@@ -11,7 +11,7 @@ import traceback
 from types import SimpleNamespace
 
 import pytest
-from helpers import FAST, Who, basic, secured, show
+from helpers import FAST, Who, basic, how_many, secured, show
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -629,7 +629,7 @@ ANY_FILE = st.one_of(
 
 
 @pytest.mark.parametrize("name", ["users.yaml", "users.json"])
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=how_many(60, 300), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=ANY_FILE)
 @example(data=b"%YAML 9.9\n---\nusers: []")
 @example(data=b"\xef\xbb\xbf")

@@ -9,7 +9,7 @@ import time
 import traceback
 
 import pytest
-from helpers import Who, basic, new_who, secured, show
+from helpers import Who, basic, how_many, new_who, secured, show
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from passlib import hash as passlib_hash
@@ -560,7 +560,7 @@ LINES = st.lists(
 ).map(b"\n".join)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=how_many(60, 300), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=LINES, groups=st.one_of(st.binary(max_size=60), st.just(b"admin: alice bob")))
 @example(data=b"alice:$6$rounds=9999999$a$" + b"a" * 86, groups=b"")
 @example(data=b"\xef\xbb\xbf", groups=b"\xef\xbb\xbf:")

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from flask import Flask
 from flask_restful import Api
-from helpers import FAST, SECRET_KEY, basic, bearer, new_who
+from helpers import FAST, SECRET_KEY, basic, bearer, how_many, new_who
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from passlib.hash import argon2, ldap_salted_sha1, sha512_crypt
@@ -324,7 +324,7 @@ def test_a_name_that_cannot_be_one_is_not_asked_for(server, name):
     assert nowhere.verify_password(name, "wonderland") is None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=how_many(30, 150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.one_of(
         st.text(max_size=40),
@@ -824,7 +824,7 @@ def test_rubbish_is_a_backend_error(server, rubbish):
         assert_nobody_knows(impatient(server, urls=f"ldaps://127.0.0.1:{port}"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=how_many(30, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60), st.sampled_from([0x61, 0x64, 0x65, 0x73, 0x78]), st.booleans())
 def test_no_answer_is_too_odd(server, body, operation, framed):
     """The right number of the question, an operation of LDAP, and anything in it."""
