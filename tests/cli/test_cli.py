@@ -12,12 +12,11 @@ import re
 import select
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import termios
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from click.testing import CliRunner
 from flask import Flask
 from flask_restful import Api, Resource
 from helpers import FAST, SECRET_KEY, basic, new_who, secured, show, who, with_key
+from servers import commands
 
 from flask_securest import SecuREST, User, authenticators, require
 from flask_securest.authentication_providers import HeaderApiKeyAuthenticator, PasswordAuthenticator, TokenAuthenticator
@@ -1063,7 +1063,7 @@ SecuREST(
 )
 """
 
-FLASK = [sys.executable, "-W", "error", "-m", "flask", "--app", "shop_app"]
+SHOP_APP = ["--app", "shop_app"]
 
 
 @pytest.fixture
@@ -1073,11 +1073,16 @@ def place(tmp_path):
 
 
 def flask(place, *arguments, given=b"", code=0, **options):
-    done = subprocess.run(
-        [*FLASK, *arguments], cwd=place, input=given, capture_output=True, timeout=60, check=False, **options
-    )
+    done = commands.run([*SHOP_APP, *arguments], place, given=given, **options)
     assert done.returncode == code, (arguments, done)
     return done
+
+
+def real_flask(place, *arguments, given=b"", **options):
+    """Run a command in a Python of its own, as a shell does, which is slower."""
+    command = [sys.executable, "-W", "error", "-m", "flask", *SHOP_APP, *arguments]
+    options = {"stdout": subprocess.PIPE, **options}
+    return subprocess.run(command, cwd=place, input=given, stderr=subprocess.PIPE, timeout=60, check=False, **options)
 
 
 def test_the_command_is_part_of_flasks_own():
@@ -1108,7 +1113,8 @@ print(sorted(optional & set(sys.modules)), threading.active_count())
 
 
 def test_a_new_database_gets_its_tables_from_the_first_command(place):
-    flask(place, "securest", "users", "add", "alice", given=b"wonderland\n")
+    added = real_flask(place, "securest", "users", "add", "alice", given=b"wonderland\n")
+    assert (added.returncode, added.stdout, added.stderr) == (0, b"", b"user 'alice': added\n")
     assert b"alice" in flask(place, "securest", "users", "list").stdout
 
 
@@ -1129,9 +1135,9 @@ def test_two_processes_on_one_file_see_what_the_other_one_did(place):
 
 def test_two_processes_that_add_the_same_user_at_once_do_not_both_succeed(place):
     flask(place, "securest", "users", "add", "first", "--no-password")
-    command = [*FLASK, "securest", "users", "add", "alice", "--no-password"]
-    both = [subprocess.Popen(command, cwd=place, stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert sorted(process.wait(60) for process in both) == [0, 1]
+    command = [*SHOP_APP, "securest", "users", "add", "alice", "--no-password"]
+    both = [commands.Command(command, place) for _ in range(2)]
+    assert sorted(process.wait() for process in both) == [0, 1]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -1142,20 +1148,13 @@ def test_a_key_that_could_not_be_printed_is_named(place):
         ["issue", "--app", "ci", "--json"],
     ):
         with Path("/dev/full").open("wb") as full:
-            done = subprocess.run(
-                [*FLASK, "securest", "keys", *command],
-                cwd=place,
-                stdout=full,
-                stderr=subprocess.PIPE,
-                check=False,
-                text=True,
-            )
-        assert done.returncode == 1, done
-        assert "could not be printed (No space left on device)" in done.stderr
-        assert "Traceback" not in done.stderr
+            done = flask(place, "securest", "keys", *command, stdout=full, code=1)
+        told = done.stderr.decode()
+        assert "could not be printed (No space left on device)" in told
+        assert "Traceback" not in told
     listed = json.loads(flask(place, "securest", "keys", "list", "--json").stdout)
     assert len(listed) == 52
-    assert listed[-1]["id"] in done.stderr or any(key["id"] in done.stderr for key in listed)
+    assert listed[-1]["id"] in told or any(key["id"] in told for key in listed)
 
 
 def test_a_terminal_that_knows_no_such_letter_gets_it_escaped(place):
@@ -1175,9 +1174,7 @@ ASKED_TWICE = [("Password of 'alice':", PASSWORD), ("Repeat for confirmation:", 
 def on_a_terminal(place, *arguments, answers=()):
     """Run a command on a terminal; answer each prompt when nothing is echoed. Return what the terminal showed."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*FLASK, *arguments], cwd=place, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    )
+    process = commands.Command([*SHOP_APP, *arguments], place, files=[theirs] * 3, start_new_session=True)
     shown, answered, answers = b"", 0, list(answers)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -1190,7 +1187,7 @@ def on_a_terminal(place, *arguments, answers=()):
             answered = len(shown)
     os.close(theirs)
     os.close(ours)
-    return shown.decode(), process.wait(10)
+    return shown.decode(), process.wait()
 
 
 def test_a_password_is_asked_for_twice_and_not_shown(place):
@@ -1249,14 +1246,14 @@ def test_kill_9_during_an_import_leaves_none_or_all_of_its_users(place):
     stored = FAST.hash(PASSWORD)
     lines = "".join(f'user{i:05},"{stored}",a b\n' for i in range(most))
     (place / "people.csv").write_text("username,password_hash,roles\n" + lines)
-    command = [*FLASK, "securest", "users", "import", "people.csv"]
+    command = [*SHOP_APP, "securest", "users", "import", "people.csv"]
     empty = Shop(place / "shop.db")
     assert not list(empty.users.list_users())
     del empty
     for path in place.glob("shop.db*"):
         shutil.copy(path, place / f"empty-{path.name}")
     started = time.monotonic()
-    subprocess.run(command, cwd=place, check=True, stderr=subprocess.DEVNULL)
+    assert commands.Command(command, place).wait() == 0
     whole = time.monotonic() - started
     chance, outcomes = random.Random(9), []
     for attempt in range(6):
@@ -1264,11 +1261,10 @@ def test_kill_9_during_an_import_leaves_none_or_all_of_its_users(place):
             path.unlink()
         for path in place.glob("empty-shop.db*"):
             shutil.copy(path, place / path.name.removeprefix("empty-"))
-        process = subprocess.Popen(command, cwd=place, stderr=subprocess.DEVNULL)
+        process = commands.Command(command, place)
         # All along its way, and mostly where it writes, which is at the end.
         time.sleep(whole * (chance.uniform(0.1, 1.1) if attempt % 3 == 0 else chance.uniform(0.6, 1.0)))
-        process.send_signal(signal.SIGKILL)
-        process.wait(60)
+        process.kill()
         store = SQLAlchemyUserstore(f"sqlite:///{place}/shop.db")
         found = sum(1 for _ in store.list_users())
         outcomes.append(found)
@@ -1405,22 +1401,27 @@ def test_a_process_whose_output_cannot_be_written_ends_with_1(place, why, unbuff
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     environment |= {"PYTHONUNBUFFERED": "1"} if unbuffered else {}
     for arguments in (["keys", "issue", "--app", "ci"], ["--help"]):
-        command = [*FLASK, "securest", *arguments]
-        options = {"cwd": place, "stderr": subprocess.PIPE, "text": True, "env": environment, "check": False}
-        if why == "closed":
-            done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], **options)
-        else:
-            with no_output(why) as out:
-                done = subprocess.run(command, stdout=out, **options)
-        assert done.returncode == 1, done
-        told = done.stderr.splitlines()
+        with nullcontext("closed") if why == "closed" else no_output(why) as out:
+            done = flask(place, "securest", *arguments, stdout=out, env=environment, code=1)
+        told = done.stderr.decode().splitlines()
         assert told[-1].startswith("Error: ")
         assert f"({OUTPUTS[why]})" in told[-1]
-        assert "Traceback" not in done.stderr
-        assert "Exception ignored" not in done.stderr
+        assert b"Traceback" not in done.stderr
+        assert b"Exception ignored" not in done.stderr
         if arguments[0] == "keys":
             (key,) = Shop(place / "shop.db").keys.list_keys()
             assert told[-1].endswith(key.id)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_real_process_whose_output_cannot_be_written_ends_with_1(place):
+    for environment in (os.environ, os.environ | {"PYTHONUNBUFFERED": "1"}):
+        with no_output("full") as out:
+            done = real_flask(place, "securest", "--help", stdout=out, env=environment)
+        assert (done.returncode, done.stderr) == (
+            1,
+            b"Error: standard output cannot be written (No space left on device)\n",
+        )
 
 
 # --- check
