@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ..errors import AuthenticationError, BackendError, BadCredentialsError
@@ -141,6 +142,14 @@ def read_roles(claims: Mapping[str, Any], mapping: ClaimMapping | None) -> froze
     return frozenset(_read_names([found] if isinstance(found, str) else found, what))
 
 
+def show_claims(claims: Any) -> Any:
+    """Return claims as functions of the application get them: an answer is kept, and is not theirs to change.
+
+    :param claims: what an issuer says, or what one claim says
+    """
+    return MappingProxyType(claims) if type(claims) is dict else claims
+
+
 def call_with_claims(function: Callable[[Mapping[str, Any]], Any], claims: Mapping[str, Any], what: str) -> Any:
     """Return what a function of the application says of claims.
 
@@ -153,7 +162,7 @@ def call_with_claims(function: Callable[[Mapping[str, Any]], Any], claims: Mappi
     :raises BadCredentialsError: it cannot read these claims
     """
     try:
-        return function(claims)
+        return function(show_claims(claims))
     except (AuthenticationError, BackendError):
         raise
     except Exception as error:

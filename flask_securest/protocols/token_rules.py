@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import AuthenticationError, BackendError, BadCredentialsError, ConfigurationError
 from ..support.checks import require_callable, require_list, require_name
-from .claims import call_with_claims, find_claim
+from .claims import call_with_claims, find_claim, show_claims
 
 #: What a claim must say: a value, one of several, or what a function says yes to.
 Required: TypeAlias = "str | int | float | bool | Collection[Any] | Callable[[Any], object]"
@@ -186,7 +186,7 @@ def _is_other_kind(kind: str) -> bool:
 
 def _is_revoked(revoked: Revoked, claims: Mapping[str, Any]) -> bool:
     try:
-        said: object = revoked(claims)
+        said: object = revoked(show_claims(claims))
         problem = None
     except (AuthenticationError, BackendError):
         raise

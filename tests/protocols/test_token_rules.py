@@ -228,6 +228,16 @@ def test_functions_of_the_application_see_no_claims_that_are_not_verified():
 
 
 @both
+def test_a_function_of_the_application_cannot_change_what_is_kept(ask, monkeypatch):
+    def change(claims):
+        claims["admin"] = True
+
+    outcome = ask({}, monkeypatch, verify_claims=change)
+    assert outcome.answer is Answer.WRONG_CREDENTIALS
+    assert "TypeError" in str(outcome.error)
+
+
+@both
 def test_the_name_may_be_found_by_a_function(ask, monkeypatch):
     options = {"username": lambda claims: claims["email"].partition("@")[0] if "email" in claims else None}
     assert ask({"email": "carol@example.org"}, monkeypatch, **options).identity.user.username == "carol"

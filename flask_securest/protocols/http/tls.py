@@ -8,6 +8,7 @@ import threading
 from typing import NamedTuple
 
 from ...errors import ConfigurationError
+from ...support.forks import SharedByThreads
 from ...support.logs import get_logger
 
 _log = get_logger(__name__)
@@ -27,9 +28,19 @@ class _Kept(NamedTuple):
     failed_with: object = None
 
 
-_kept: dict[tuple[str | None, ...], _Kept] = {}
-_lock = threading.Lock()
-os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
+class _Contexts(SharedByThreads):
+    """Hold the contexts that were made, by what they were made of."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str | None, ...], _Kept] = {}
+        super().__init__()
+
+    def begin_anew(self) -> None:
+        """Wait for nobody. What is kept stays."""
+        self.lock = threading.Lock()
+
+
+_CONTEXTS = _Contexts()
 
 
 def make_tls_context(
@@ -52,8 +63,9 @@ def make_tls_context(
     """
     files = _require_paths(ca_file, client_certificate)
     key = (protocol, *files)
-    with _lock:
-        kept = _kept.get(key)
+    kept_ones = _CONTEXTS.kept
+    with _CONTEXTS.lock:
+        kept = kept_ones.get(key)
         # The system's authorities take 20 ms to read.
         looks = tuple(map(_look, files if ca_file is not None else (*_find_system_files(), *files[1:])))
         if kept is not None and looks in (kept.made_of, kept.failed_with):
@@ -64,16 +76,16 @@ def make_tls_context(
         except (OSError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
         if problem is None:
-            while len(_kept) >= _MOST_KEPT:
-                del _kept[next(iter(_kept))]
-            _kept[key] = made
+            while len(kept_ones) >= _MOST_KEPT:
+                del kept_ones[next(iter(kept_ones))]
+            kept_ones[key] = made
             return made.context
         named = " and ".join(repr(each) for each in files if each is not None) or "the system's authorities"
         what = "ca_file" if client_certificate is None else "ca_file, client_certificate"
         told = f"{what}: {named} cannot be read as certificates in PEM: {problem}"
         if kept is None:
             raise ConfigurationError(told)
-        _kept[key] = kept._replace(failed_with=looks)
+        kept_ones[key] = kept._replace(failed_with=looks)
     _log.error("%s; what was read before goes on being used", told)
     return kept.context
 
