@@ -169,5 +169,5 @@ def make_tokenstore(kind, request, tmp_path, **options):
     if kind == "SQLite":
         return SQLAlchemyTokenstore(f"sqlite:///{tmp_path}/tokens.db")
     if kind == "PostgreSQL":
-        return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_database())
+        return SQLAlchemyTokenstore(request.getfixturevalue("postgresql_server").new_url())
     return RedisTokenstore(request.getfixturevalue("redis_server").new_url(), **{"timeout": PATIENCE, **options})

@@ -33,7 +33,7 @@ def both(request, tmp_path_factory, directory):
         if kind == "SQLite":
             return f"sqlite:///{place}/tokens{number}.db"
         if kind == "PostgreSQL":
-            return request.getfixturevalue("postgresql_server").new_database()
+            return request.getfixturevalue("postgresql_server").new_url()
         return redis_url
 
     redis_url = request.getfixturevalue("redis_server").new_url() if kind == "Redis" else None

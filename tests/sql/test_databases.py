@@ -98,7 +98,7 @@ class TestOptionsForPostgreSQL:
 
         monkeypatch.setattr(psycopg.Connection, "connect", classmethod(spy))
         for options in ("?connect_timeout=9", ""):
-            Database(postgresql_server.new_database() + options, timeout=3).read(
+            Database(postgresql_server.new_url() + options, timeout=3).read(
                 lambda each: each.scalar(sa.text("SELECT 1"))
             )
         assert [int(each) for each in seen if each != 5] == [9, 3]
@@ -207,7 +207,7 @@ class TestAnEngineOfOurs:
 class TestTimeouts:
     def test_a_server_that_says_nothing_is_waited_for_once(self):
         with postgresql() as server:
-            store = SQLAlchemyUserstore(server.new_database(), timeout=2)
+            store = SQLAlchemyUserstore(server.new_url(), timeout=2)
             store.add_users([User("alice")])
             stopped = server.processes()
             for pid in stopped:
@@ -224,7 +224,7 @@ class TestTimeouts:
             wait_until(lambda: _answers(lambda: store.get_user("alice").active))
 
     def test_waiting_for_a_connection_counts(self, postgresql_server):
-        database = Database(postgresql_server.new_database(), timeout=2)
+        database = Database(postgresql_server.new_url(), timeout=2)
         busy = threading.Barrier(16)
 
         def keep():
@@ -244,7 +244,7 @@ class TestTimeouts:
             thread.join()
 
     def test_a_long_list_has_time_for_each_statement(self, postgresql_server):
-        database = Database(postgresql_server.new_database(), timeout=1)
+        database = Database(postgresql_server.new_url(), timeout=1)
         sleep = sa.text("SELECT pg_sleep(0.9)")
         assert database.read(lambda each: [each.scalar(sleep) for _ in range(4)], as_a_whole=False) == [""] * 4
 
@@ -281,17 +281,15 @@ class TestTwoWhoAreInEachOthersWay:
         return done
 
     def test_of_a_deadlock_the_one_that_was_ended_is_tried_again(self, postgresql_server):
-        assert self._deadlock(postgresql_server.new_database()) == [None, None]
+        assert self._deadlock(postgresql_server.new_url()) == [None, None]
 
     def test_what_cannot_be_repeated_is_not(self, postgresql_server):
-        failed = [
-            error for error in self._deadlock(postgresql_server.new_database(), repeatable=False) if error is not None
-        ]
+        failed = [error for error in self._deadlock(postgresql_server.new_url(), repeatable=False) if error is not None]
         assert len(failed) == 1
         assert "DeadlockDetected" in str(failed[0])
 
     def test_uses_are_written_down_around_what_somebody_else_is_changing(self, postgresql_server, engine_of):
-        url = postgresql_server.new_database()
+        url = postgresql_server.new_url()
         keys, sessions = SQLAlchemyKeystore(url, timeout=1), SQLAlchemyTokenstore(url, timeout=1)
         made = [keys.make(app_name="ci").key for _ in range(250)]
         keys.add_keys(made)
@@ -309,7 +307,7 @@ class TestTwoWhoAreInEachOthersWay:
         assert [each.last_used_at is None for each in sessions.list_sessions("alice")] == [True, False, False]
 
     def test_a_key_can_be_revoked_while_many_uses_are_written_down(self, postgresql_server):
-        url = postgresql_server.new_database()
+        url = postgresql_server.new_url()
         keys = SQLAlchemyKeystore(url)
         made = [keys.make(app_name="ci").key for _ in range(5000)]
         keys.add_keys(made)

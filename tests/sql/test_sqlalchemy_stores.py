@@ -30,7 +30,7 @@ def sqlite_url(tmp_path):
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def url(request, sqlite_url):
-    return sqlite_url if request.param == "SQLite" else request.getfixturevalue("postgresql_server").new_database()
+    return sqlite_url if request.param == "SQLite" else request.getfixturevalue("postgresql_server").new_url()
 
 
 class OnSQLite:
@@ -47,7 +47,7 @@ class OnSQLite:
 class OnPostgreSQL:
     @pytest.fixture(autouse=True)
     def _database(self, postgresql_server):
-        self.new_url = postgresql_server.new_database
+        self.new_url = postgresql_server.new_url
 
 
 class OwnTables(WritableUserstoreContract):
@@ -374,7 +374,7 @@ def _disable_and_revoke(url, key_id):
 
 class TestADatabaseThatIsDown:
     def test_killed_in_the_middle_of_a_load_it_answers_503_and_recovers_within_two_seconds(self, own_postgresql):
-        app, users, keys = make_app(own_postgresql.new_database())
+        app, users, keys = make_app(own_postgresql.new_url())
         users.add_users([User("alice", FAST.hash("wonderland"))])
         issued = keys.issue(app_name="ci")
         answers, ended = [], threading.Event()
@@ -406,7 +406,7 @@ class TestADatabaseThatIsDown:
         assert {status for at, status in answers if at > returned + 2} == {200}
 
     def test_one_that_is_stopped_and_says_nothing_is_waited_for_only_so_long(self, own_postgresql):
-        app, users, _ = make_app(own_postgresql.new_database(), timeout=1)
+        app, users, _ = make_app(own_postgresql.new_url(), timeout=1)
         users.add_users([User("alice", FAST.hash("wonderland"))])
         client = app.test_client()
         assert client.get("/who", headers=ALICE).status_code == 200
@@ -423,7 +423,7 @@ class TestADatabaseThatIsDown:
         wait_until(lambda: client.get("/who", headers=ALICE).status_code == 200)
 
     def test_a_look_up_that_waits_for_a_lock_is_waited_for_only_so_long(self, postgresql_server, engine_of):
-        url = postgresql_server.new_database()
+        url = postgresql_server.new_url()
         app, users, _ = make_app(url, timeout=1)
         users.add_users([User("alice", FAST.hash("wonderland"))])
         client = app.test_client()

@@ -22,7 +22,7 @@ FIRST = b"\x00\xff" * 16
 def url(request, tmp_path):
     if request.param == "SQLite":
         return f"sqlite:///{tmp_path}/tokens.db"
-    return request.getfixturevalue("postgresql_server").new_database()
+    return request.getfixturevalue("postgresql_server").new_url()
 
 
 def make_session(number, origin=None, **known):

@@ -59,7 +59,7 @@ ALL_GOOD, ALL_ENDED = [403, 200], [401, 400]
 def url(request, tmp_path):
     if request.param == "SQLite":
         return f"sqlite:///{tmp_path}/users.db"
-    return request.getfixturevalue("postgresql_server").new_database()
+    return request.getfixturevalue("postgresql_server").new_url()
 
 
 @pytest.fixture(params=["stateless", "with a store"])

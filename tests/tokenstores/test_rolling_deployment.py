@@ -48,7 +48,7 @@ class Deployment:
 
 @pytest.fixture(params=["PostgreSQL", "Redis"])
 def deployment(request, release_before, tmp_path):
-    url = request.getfixturevalue("postgresql_server").new_database()
+    url = request.getfixturevalue("postgresql_server").new_url()
     tokens = url if request.param == "PostgreSQL" else request.getfixturevalue("redis_server").new_url()
     with ExitStack() as running:
         made = Deployment(url, tokens, release_before, tmp_path, running)

@@ -73,7 +73,7 @@ class TestTokensOnSQLite(OnSQL):
 class TestTokensOnPostgreSQL(OnSQL):
     @pytest.fixture(autouse=True)
     def _database(self, postgresql_server):
-        self.new_url = postgresql_server.new_database
+        self.new_url = postgresql_server.new_url
 
 
 class TestTokensOnRedis(TokenstoreContract):
@@ -616,7 +616,7 @@ class TestAStoreThatIsDown:
             assert refresh(client, answer).status_code == 200
 
     def test_the_same_on_postgresql(self, postgresql_server):
-        client, _, _ = make_api(SQLAlchemyTokenstore(postgresql_server.new_database()))
+        client, _, _ = make_api(SQLAlchemyTokenstore(postgresql_server.new_url()))
         answer = client.post("/tokens", headers=ALICE)
         postgresql_server.stop()
         try:
