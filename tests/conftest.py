@@ -13,7 +13,7 @@ from servers.fixtures import (  # noqa: F401
     postgresql_server,
     redis_server,
 )
-from servers.process import tell_of_skips
+from servers.process import AT_THE_END, tell_of_skips
 
 pytest.register_assert_rewrite("flask_securest.testing")
 
@@ -32,6 +32,10 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def pytest_sessionfinish():
+    AT_THE_END.close()
 
 
 def pytest_terminal_summary(terminalreporter):

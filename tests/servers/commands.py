@@ -1,6 +1,5 @@
 """``flask ...`` as processes of their own, which are forked from one that has imported everything."""
 
-import atexit
 import contextlib
 import functools
 import json
@@ -15,6 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import flask_securest
+
+from .process import AT_THE_END
 
 _COMMAND = Path(__file__).with_name("command")
 
@@ -34,7 +35,7 @@ def _forking():
         ours.close()
         process.wait(20)
 
-    atexit.register(end)
+    AT_THE_END.callback(end)
     return ours
 
 

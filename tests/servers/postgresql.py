@@ -1,6 +1,5 @@
 """A PostgreSQL server, with one user for each test, whose schema is empty, or with one database."""
 
-import atexit
 import base64
 import contextlib
 import functools
@@ -14,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .process import find_program, free_port, running
+from .process import AT_THE_END, find_program, free_port, running
 
 PASSWORD = "pw-7f6b0e0b"
 
@@ -141,7 +140,7 @@ def _new_directory():
 def _first_cluster():
     """Return a directory with what initdb makes, which is copied for each server."""
     directory = _new_directory()
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    AT_THE_END.callback(shutil.rmtree, directory, ignore_errors=True)
     secret = Path(directory, "password")
     secret.write_text(_verifier())
     secret.chmod(0o644)

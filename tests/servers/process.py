@@ -1,5 +1,6 @@
 """Start a server's process for a test, and end it."""
 
+import atexit
 import importlib
 import os
 import random
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ _PLACES = ["/usr/sbin", "/usr/local/sbin", "/sbin", *sorted(map(str, Path("/usr/
 
 #: Not seeded: several processes with one seed would ask for the same ports.
 _CHANCE = random.SystemRandom()
+
+#: What ends with the tests: conftest.py closes it, for pytest-xdist ends its processes without what atexit has.
+AT_THE_END = ExitStack()
+atexit.register(AT_THE_END.close)
 
 
 def find_program(name, package):

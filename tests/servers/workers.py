@@ -1,6 +1,5 @@
 """Workers of an application as processes of their own, of this release or of the one before."""
 
-import atexit
 import contextlib
 import functools
 import io
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import flask_securest
 
-from .process import find_program, free_port, skip, wait_for_port
+from .process import AT_THE_END, find_program, free_port, skip, wait_for_port
 
 _WORKER = Path(__file__).with_name("worker")
 _THIS = Path(flask_securest.__file__).parent.parent
@@ -58,7 +57,7 @@ def _forking(release):
         process.wait(20)
         process.stdout.close()
 
-    atexit.register(end)
+    AT_THE_END.callback(end)
     return process
 
 
