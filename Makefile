@@ -5,7 +5,7 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 5000
 # Several processes, for much of the time the tests wait for servers. PYTEST_ARGS= for one.
-PYTEST_ARGS ?= -n 4 --dist loadfile
+PYTEST_ARGS ?= -n 3 --dist loadfile
 export PYTEST_ARGS
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet

@@ -96,7 +96,7 @@ BAD = {
     "gzip that is none": ({"Content-Encoding": "gzip"}, KEYS),
     "gzip that has been cut": ({"Content-Encoding": "gzip"}, gzip.compress(KEYS)[:-9]),
     "gzip that goes on": ({"Content-Encoding": "gzip"}, gzip.compress(KEYS) + b"x"),
-    "a bomb": ({"Content-Encoding": "gzip"}, gzip.compress(b" " * 300_000_000, 9)[:200_000]),
+    "a bomb": ({"Content-Encoding": "gzip"}, gzip.compress(b" " * 20_000_000, 9)),
     "a small bomb": ({"Content-Encoding": "gzip"}, gzip.compress(KEYS + b" " * 1_000_000)),
 }
 

@@ -11,11 +11,12 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask_restful import Api
-from helpers import FAST, SECRET_KEY, basic, bearer, how_many, new_who
+from helpers import FAST, SECRET_KEY, basic, bearer, how_many, new_who, wait_until
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from passlib.hash import argon2, ldap_salted_sha1, sha512_crypt
@@ -926,10 +927,18 @@ def test_ldap3_checks_no_certificate_by_itself(server):
     connection.unbind()
 
 
+def _state_of(task):
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 @contextmanager
 def stopped(process):
     os.kill(process.pid, signal.SIGSTOP)
     try:
+        # Its threads stop one after the other, and on a busy machine one may answer meanwhile.
+        tasks = Path(f"/proc/{process.pid}/task")
+        if tasks.is_dir():
+            wait_until(lambda: {_state_of(task) for task in tasks.iterdir()} == {"T"})
         yield
     finally:
         os.kill(process.pid, signal.SIGCONT)
