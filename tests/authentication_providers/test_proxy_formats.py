@@ -188,9 +188,13 @@ class _FormatContract(AuthenticationProviderContract):
         yield RECORDED[self.KIND](self.certificates.mallory)
 
 
+#: Why a change may change nothing: it is the same certificate.
+_OF_PEM = "PEM has white space between its lines, and a percent-encoded byte has several spellings"
+
 for _kind in FORMATS:
     _name = f"Test{_kind.title().replace('-', '')}KeepsTheContract"
-    globals()[_name] = type(_name, (_FormatContract,), {"KIND": _kind})
+    _members = {"KIND": _kind, "NOT_EVERY_BYTE_COUNTS": None if _kind in ("haproxy", "rfc9440") else _OF_PEM}
+    globals()[_name] = type(_name, (_FormatContract,), _members)
 
 
 REFUSED = [
