@@ -360,7 +360,10 @@ def test_behind_a_real_proxy_a_certificate_is_its_owners(front, authority):
 def test_what_a_client_sends_under_these_names_does_not_arrive(front, authority):
     kind, url = front
     sent = [*RECORDED[kind](authority.alice).items()]
-    for headers in (sent, sent + sent, [(name.lower(), value) for name, value in sent], sent[1:], sent[:1]):
+    written = [(name.replace("-", "_"), value) for name, value in sent]  # the same to a WSGI server that takes it
+    mixed = [(name.replace("-", "_", 1), value) for name, value in sent]
+    lowered = [(name.lower(), value) for name, value in sent]
+    for headers in (sent, sent + sent, lowered, sent[1:], sent[:1], written, written[1:], mixed, written + sent):
         for certificate in (None, "mallory"):
             assert get(url, authority=authority, certificate=certificate, headers=headers)[0] == 401
         assert get(url, authority=authority, certificate="alice", headers=headers)[0] == 200
