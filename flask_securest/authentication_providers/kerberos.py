@@ -205,6 +205,8 @@ def _read_mapping(
         raise ConfigurationError(
             f"user_of_principal must be a mapping or a function, not of type {type(user_of_principal).__name__}"
         )
+    if not user_of_principal:
+        raise ConfigurationError("user_of_principal must not be empty: nobody could get in")
     users = dict(user_of_principal)
     for principal, username in users.items():
         parts = _PRINCIPAL.fullmatch(require_name(principal, "a principal of user_of_principal"))

@@ -665,6 +665,7 @@ class TestItsArguments:
             ({"keytab": b"/x"}, "keytab must be"),
             ({"keytab": "a\x00b"}, "keytab must be"),
             ({"user_of_principal": "alice"}, "must be a mapping or a function"),
+            ({"user_of_principal": {}}, "user_of_principal must not be empty"),
             ({"user_of_principal": {"alice": "alice"}}, "none of the realms EXAMPLE.TEST"),
             ({"user_of_principal": {"alice@OTHER.TEST": "alice"}}, "none of the realms EXAMPLE.TEST"),
             ({"user_of_principal": {"alice@EXAMPLE.TEST": ""}}, "not empty"),
